@@ -1,0 +1,25 @@
+/** Ids: a readable prefix and a time-sortable random part; and the ids of workflows. */
+import { typeid } from 'typeid-js';
+
+export const ID_PREFIXES = {
+  marketplace: 'mkt',
+  apiKey: 'key',
+  user: 'usr',
+  wallet: 'wal',
+  order: 'ord',
+  escrow: 'esc',
+  operation: 'op',
+  event: 'evt',
+  chainTransaction: 'ctx',
+  walletBatch: 'bat',
+  attention: 'att',
+  audit: 'aud',
+  request: 'req',
+} as const;
+
+export type IdKind = keyof typeof ID_PREFIXES;
+
+/** A new id, e.g. `ord_01k…`; not for workflow code (random). */
+export function newId(kind: IdKind): string {
+  return typeid(ID_PREFIXES[kind]).toString();
+}

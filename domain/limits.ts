@@ -1,0 +1,33 @@
+/** Every bound in one place, each with its reason. Amounts in stroops. */
+import { STROOPS_PER_UNIT } from './money.ts';
+
+/** Trustless Work takes amounts as JSON numbers: above 900 million units a double no longer holds seven decimals. */
+export const TRUSTLESS_WORK_AMOUNT_MAX = 900_000_000n * STROOPS_PER_UNIT;
+/** Contract limit of the C26 escrow. */
+export const MILESTONES_MAX = 50;
+/** The contract's limit is 9 900 bps with the protocol fee on top; a marketplace that takes more is a typing error. */
+export const PLATFORM_FEE_BPS_MAX = 9_900;
+/** Fee of the escrow contract on release, resolution and withdrawal; a constant in its code. */
+export const PROTOCOL_FEE_BPS = 30;
+/** 20 signatures per envelope: the source and 19 new accounts. */
+export const WALLET_BATCH_MAX = 19;
+/** Limits of the escrow contract's API. */
+export const TITLE_MAX = 100;
+export const DESCRIPTION_MAX = 500;
+export const METADATA_KEYS_MAX = 50;
+export const METADATA_BYTES_MAX = 8_192;
+export const BODY_BYTES_MAX = 256 * 1024;
+export const IDEMPOTENCY_KEY_MAX = 255;
+export const ACTOR_MAX = 128;
+export const PAGE_DEFAULT = 20;
+export const PAGE_MAX = 100;
+/** `Prefer: wait=N`: longer than any proxy's idle limit helps nobody. */
+export const WAIT_SECONDS_MAX = 60;
+/** A database-only verb that has not answered by then is answered 202. */
+export const DATABASE_VERB_WAIT_MS = 10_000;
+/** Highest total fee of one transaction, stroops of XLM: 2 XLM is thirty times a deploy in quiet times. */
+export const TRANSACTION_FEE_CAP = 2n * STROOPS_PER_UNIT;
+/** An envelope lives this long on chain time: core itself forgets a queued transaction after about 20 s. */
+export const ENVELOPE_LIFETIME_S = 120;
+/** Inclusion fee we bid per operation, stroops: everybody pays the lowest winning bid, so bidding high costs nothing. */
+export const INCLUSION_FEE_BID = 10_000n;

@@ -1,0 +1,43 @@
+/** Shapes stored on the order's rows that several layers share. */
+import type { OperationCause, OperationStatus, OrderVerb } from '../statuses.ts';
+
+/** A problem (RFC 9457) as it is stored with an operation that failed. */
+export interface StoredProblem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly retryable: boolean;
+}
+
+/** `operation` of a resource, exactly as the API shows it. */
+export interface OperationView {
+  readonly id: string;
+  readonly verb: OrderVerb;
+  readonly cause: OperationCause;
+  readonly status: OperationStatus;
+  readonly step: string | null;
+  readonly transaction_hash: string | null;
+  readonly error: StoredProblem | null;
+  readonly request_id: string | null;
+  readonly started_at: string;
+  readonly finished_at: string | null;
+}
+
+export interface WalletRef {
+  readonly wallet_id: string;
+  readonly address: string;
+}
+
+/** Which wallet plays which role on an escrow (the role table of the design). */
+export interface EscrowWallets {
+  readonly approver: WalletRef;
+  readonly service_provider: WalletRef;
+  readonly receiver: WalletRef;
+  readonly platform: WalletRef;
+  readonly release_signer: WalletRef;
+  readonly dispute_resolver: WalletRef;
+  readonly deploy_signer: WalletRef;
+  readonly funder: WalletRef;
+}

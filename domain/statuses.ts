@@ -1,0 +1,92 @@
+/** Every status and kind that is stored or sent, as unions; the database's CHECK constraints are built from these lists. */
+
+export const ORDER_STATUSES = [
+  'ORDER_CREATED',
+  'FUNDS_RESERVED',
+  'ESCROW_CREATING',
+  'ESCROW_FUNDING',
+  'ESCROW_FUNDED',
+  'IN_PROGRESS',
+  'RELEASE_REQUESTED',
+  'RELEASED',
+  'REFUND_REQUESTED',
+  'REFUNDED',
+  'DISPUTED',
+  'CLOSED',
+] as const;
+export type OrderStatus = (typeof ORDER_STATUSES)[number];
+
+export const FINAL_STATUSES = ['RELEASED', 'REFUNDED', 'SPLIT', 'CANCELED', 'EXPIRED'] as const;
+export type FinalStatus = (typeof FINAL_STATUSES)[number];
+
+export const ORDER_VERBS = [
+  'reserve',
+  'cancel',
+  'escrow',
+  'fund',
+  'deliver',
+  'complete_milestone',
+  'release_milestone',
+  'release',
+  'refund',
+  'dispute',
+  'extend',
+] as const;
+export type OrderVerb = (typeof ORDER_VERBS)[number];
+
+export const ESCROW_TYPES = ['SINGLE_RELEASE', 'MULTI_RELEASE'] as const;
+export const ESCROW_STATUSES = [
+  'CREATING',
+  'CREATED',
+  'FUNDING',
+  'FUNDED',
+  'DISPUTED',
+  'RELEASED',
+  'REFUNDED',
+  'SPLIT',
+] as const;
+export type EscrowStatus = (typeof ESCROW_STATUSES)[number];
+
+export const MILESTONE_STATUSES = ['OPEN', 'COMPLETED', 'DISPUTED', 'RELEASED', 'REFUNDED', 'SPLIT'] as const;
+export type MilestoneStatus = (typeof MILESTONE_STATUSES)[number];
+
+export const RESERVATIONS = ['HELD', 'UNGUARANTEED'] as const;
+export type Reservation = (typeof RESERVATIONS)[number];
+
+export const WAITS = ['DEPOSIT', 'WALLET', 'SIGNATURE', 'PROVIDER', 'RESUME'] as const;
+export type WaitingFor = (typeof WAITS)[number];
+
+export const OPERATION_STATUSES = ['RUNNING', 'PARKED', 'SUCCEEDED', 'FAILED'] as const;
+export type OperationStatus = (typeof OPERATION_STATUSES)[number];
+export type OperationCause = 'API' | 'AUTO' | 'DEADLINE' | 'REPAIR';
+
+export const DUE_ACTIONS = ['EXPIRE', 'AUTO_REFUND', 'AUTO_RELEASE', 'DISPUTE_DEFAULT'] as const;
+export type DueAction = (typeof DUE_ACTIONS)[number];
+
+export const USER_STATUSES = ['ACTIVE', 'SUSPENDED'] as const;
+export const WALLET_STATUSES = ['PROVISIONING', 'READY', 'CLOSED'] as const;
+export type WalletStatus = (typeof WALLET_STATUSES)[number];
+
+/** USER belongs to a user; FEE, OPERATOR, RESOLVER to a marketplace; CHANNEL and SPONSOR to the deployment. */
+export const WALLET_KINDS = ['USER', 'FEE', 'OPERATOR', 'RESOLVER', 'CHANNEL', 'SPONSOR'] as const;
+export type WalletKind = (typeof WALLET_KINDS)[number];
+
+export const PAYMENT_PROVIDERS = ['crypto-native', 'external-wallet'] as const;
+export type PaymentProviderName = (typeof PAYMENT_PROVIDERS)[number];
+
+export const MARKETPLACE_STATUSES = ['ACTIVE', 'PAUSED'] as const;
+export const SCOPES = ['read', 'write', 'support', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/**
+ * A transaction of ours. PREPARED has no signature; from SIGNED on it may land at any time until it is CONFIRMED,
+ * FAILED (landed with a failed result) or DEAD (proved that it can never land).
+ */
+export const CHAIN_TRANSACTION_STATUSES = ['PREPARED', 'SIGNED', 'SUBMITTED', 'CONFIRMED', 'FAILED', 'DEAD'] as const;
+export type ChainTransactionStatus = (typeof CHAIN_TRANSACTION_STATUSES)[number];
+
+export const MOVEMENT_KINDS = ['DEPOSIT', 'ESCROW', 'WITHDRAWAL', 'ADJUSTMENT', 'UNEXPLAINED'] as const;
+export type MovementKind = (typeof MOVEMENT_KINDS)[number];
+
+export const RESOURCE_TYPES = ['order', 'user', 'wallet', 'marketplace', 'escrow'] as const;
+export type ResourceType = (typeof RESOURCE_TYPES)[number];

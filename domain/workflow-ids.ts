@@ -1,0 +1,10 @@
+/** Ids of workflows and names of task queues: one writer per row follows from one workflow per id. */
+
+export const orderWorkflowId = (orderId: string): string => `order/${orderId}`;
+export const walletWorkflowId = (walletId: string): string => `wallet/${walletId}`;
+export const provisionerWorkflowId = (network: string): string => `provisioner/${network}`;
+export const chainReaderWorkflowId = (network: string): string => `chain-reader/${network}`;
+export const reconcileWorkflowId = (network: string): string => `reconcile/${network}`;
+
+export const TASK_QUEUES = ['orders', 'escrow-api', 'chain', 'signing', 'payments', 'webhooks'] as const;
+export type TaskQueue = (typeof TASK_QUEUES)[number];

@@ -1,0 +1,2 @@
+const { stripTypeScriptTypes } = require('node:module');
+module.exports = { process: (source) => ({ code: stripTypeScriptTypes(source) }) };

@@ -1,0 +1,85 @@
+/** The chain as activities see it. Two faces of the same network: RPC (state, submission, outcome) and Horizon (history). */
+import type { Asset, Movement } from '../../domain/chain.ts';
+
+/** State read at one ledger. */
+export interface AtLedger<T> {
+  readonly ledger: number;
+  readonly value: T;
+}
+
+export type SubmitOutcome =
+  /** accepted by a node, or already known there: not landed */
+  | { readonly status: 'PENDING' | 'DUPLICATE' }
+  /** nothing was queued: send the same bytes again later */
+  | { readonly status: 'TRY_AGAIN_LATER' }
+  /** rejected before any ledger; `code` is the transaction result code, e.g. `txBadSeq`, `txTooLate` */
+  | { readonly status: 'ERROR'; readonly code: string; readonly resultXdr: string };
+
+/** What one provider knows about a hash, at one ingested ledger. */
+export type TransactionOutcome =
+  | {
+      readonly status: 'LANDED';
+      readonly successful: boolean;
+      readonly hash: string;
+      readonly ledger: number;
+      readonly closedAt: string;
+      readonly resultXdr: string;
+      /** stroops of XLM */
+      readonly feeCharged: bigint;
+      /** genuine asset movements in the order the network emitted them; empty when it failed */
+      readonly movements: readonly Movement[];
+      /** base64 ScVal of the contract call, null for classic transactions */
+      readonly returnValue: string | null;
+    }
+  | {
+      readonly status: 'ABSENT';
+      readonly latestLedger: number;
+      /** unix seconds */
+      readonly latestClosedAt: number;
+      /** history older than this is not kept: absence below it proves nothing */
+      readonly oldestLedger: number;
+    };
+
+export interface ChainRpc {
+  /** `closedAt` in unix seconds: chain time, the only clock that decides about an envelope's bounds. */
+  latestLedger(): Promise<{ sequence: number; closedAt: number }>;
+  /** Null when the account does not exist. `sequence` is the last one used. */
+  account(address: string): Promise<AtLedger<{ sequence: bigint; balance: bigint } | null>>;
+  /** Null when there is no trustline. Amounts in stroops. */
+  trustline(address: string, asset: Asset): Promise<AtLedger<{ balance: bigint; limit: bigint; authorized: boolean } | null>>;
+  /** Balance of any G… or C… address in stroops; 0 when it has none. */
+  assetBalance(address: string, asset: Asset): Promise<AtLedger<bigint>>;
+  /** The stored escrow struct of a contract as base64 ScVal XDR, read from contract storage; null when it has none. */
+  escrowState(contractId: string): Promise<AtLedger<string | null>>;
+  submit(envelope: string): Promise<SubmitOutcome>;
+  /** By outer or inner hash. */
+  transaction(hash: string): Promise<TransactionOutcome>;
+}
+
+export interface HistoryHead {
+  readonly networkPassphrase: string;
+  readonly latestLedger: number;
+  /** unix seconds */
+  readonly latestClosedAt: number;
+  /** an ascending cursor older than this jumps silently (F29) */
+  readonly oldestLedger: number;
+}
+
+export interface ChainHistory {
+  head(): Promise<HistoryHead>;
+  /** Cursor of the newest ledger: what a wallet is born with. */
+  nowCursor(): Promise<string>;
+  /**
+   * Movements after `cursor`, ascending, at most `limit` operations; of one account, or of the whole network.
+   * `cursor` in the answer is that of the last *operation* seen, also when none of them moved anything.
+   * `complete` = fewer than `limit` operations were there.
+   */
+  movements(query: {
+    account?: string;
+    cursor: string;
+    limit: number;
+    signal?: AbortSignal;
+  }): Promise<{ movements: Movement[]; cursor: string; complete: boolean }>;
+  /** Resolves when something after `cursor` may be there (server-sent event), or after `holdMs`. */
+  waitForMovement(query: { account?: string; cursor: string; holdMs: number; signal: AbortSignal }): Promise<void>;
+}
