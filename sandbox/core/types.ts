@@ -99,6 +99,8 @@ export interface InvokeFailure {
   readonly raw: string;
   readonly contract: string | null;
   readonly events: EmittedEvent[];
+  /** the host's own log: calls, returns, contract events and errors in order */
+  readonly diagnostics?: readonly xdr.DiagnosticEvent[];
 }
 
 export interface InvokeSuccess {
@@ -107,6 +109,9 @@ export interface InvokeSuccess {
   readonly events: EmittedEvent[];
   /** entries that were needed (mode `record`) or were given (mode `enforce`) */
   readonly auth: xdr.SorobanAuthorizationEntry[];
+  readonly diagnostics?: readonly xdr.DiagnosticEvent[];
+  /** hashes (hex) of the WASM that ran: code belongs to the footprint but is no entry of the view */
+  readonly code?: readonly string[];
 }
 
 export type InvokeOutcome = InvokeSuccess | InvokeFailure;
@@ -123,6 +128,8 @@ export type InvokeHostFunction = (
     readonly source: string;
     readonly mode: 'record' | 'enforce';
     readonly auth: readonly xdr.SorobanAuthorizationEntry[];
+    /** kind of the credentials that `record` produces for addresses other than the source; default `addressV2` */
+    readonly credentials?: 'address' | 'addressV2';
   },
 ) => InvokeOutcome;
 
