@@ -1,0 +1,146 @@
+/** One validated configuration object, read once at boot. */
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
+import type { TaskQueue } from '../domain/workflow-ids.ts';
+import { VARIABLES, type NeededBy, type Parsed, type VariableName } from './variables.ts';
+
+/** A secret as a function: neither a log line nor an inspected object shows it. */
+export type Secret = () => string;
+
+export interface Config {
+  readonly database: { readonly url: string; readonly listenUrl: string | null; readonly readUrl: string | null };
+  readonly temporal: { readonly address: string; readonly namespace: string };
+  readonly network: 'sandbox' | 'testnet' | 'public';
+  readonly stellar: { readonly passphrase: string; readonly horizonUrl: string; readonly rpcUrl: string };
+  readonly trustlessWork: {
+    readonly url: string;
+    readonly apiKey: Secret;
+    readonly feeWallet: string;
+    /** contract addresses and code hashes (hex) by escrow type */
+    readonly factories: { readonly single: string; readonly multi: string };
+    readonly wasmHashes: { readonly single: string; readonly multi: string };
+  };
+  /** settlement assets; the first is the default */
+  readonly assets: readonly { readonly code: string; readonly issuer: string }[];
+  /** null in a process that does not serve the `signing` queue: it never sees a key */
+  readonly signing: {
+    readonly sponsorSecret: Secret;
+    readonly vaultKeys: readonly { readonly id: string; readonly key: KeyObject }[];
+  } | null;
+  /** SHA-256 in hex of the first platform key */
+  readonly platformApiKeyHash: string | null;
+  readonly sandboxControlUrl: string | null;
+  readonly http: { readonly host: string; readonly port: number; readonly healthPort: number };
+  readonly logLevel: string;
+  /** without prefix; `payments` is left out where the monitor is disabled */
+  readonly taskQueues: readonly TaskQueue[];
+  readonly taskQueuePrefix: string;
+  readonly monitorDisabled: boolean;
+  readonly paymentSource: 'shared' | 'stream';
+  readonly paymentProvider: 'crypto-native' | 'external-wallet';
+  /** stroops */
+  readonly orderLimits: { readonly min: bigint; readonly max: bigint };
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Names every wrong variable at once; carries no value, secret or not. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Reads and validates the environment of a serving process.
+ * @param role `api` never loads keys; `worker` needs them only when it serves `signing`
+ * @throws ConfigError naming every wrong variable
+ */
+export function loadConfig(env: Environment, role: 'api' | 'worker'): Config {
+  const problems: string[] = [];
+  const serving = read(env, ['serving'], problems);
+  const servesSigning = role === 'worker' && (serving.TASK_QUEUES ?? []).includes('signing');
+  const values = servesSigning ? { ...serving, ...read(env, ['signing'], problems) } : serving;
+  if (values.SANDBOX_CONTROL_URL !== undefined && values.STELLAR_NETWORK !== 'sandbox')
+    problems.push('SANDBOX_CONTROL_URL: only with STELLAR_NETWORK=sandbox');
+  if (values.ORDER_MIN !== undefined && values.ORDER_MAX !== undefined && values.ORDER_MIN > values.ORDER_MAX)
+    problems.push('ORDER_MIN: must not exceed ORDER_MAX');
+  refuse(problems);
+  // every variable that was asked for is there now: `refuse` threw otherwise
+  return assemble(values as Parsed, servesSigning);
+}
+
+/**
+ * The owner's database URL, for `migrate` alone.
+ * @throws ConfigError
+ */
+export function loadMigrationConfig(env: Environment): { readonly directUrl: string } {
+  const problems: string[] = [];
+  const { DIRECT_URL } = read(env, ['migrate'], problems);
+  refuse(problems);
+  return { directUrl: DIRECT_URL ?? '' };
+}
+
+function read(env: Environment, groups: readonly NeededBy[], problems: string[]): Partial<Parsed> {
+  const values: Record<string, unknown> = {};
+  for (const [name, { schema, neededBy }] of Object.entries(VARIABLES)) {
+    if (!groups.includes(neededBy)) continue;
+    const text = env[name];
+    // an empty line of an .env file means "not set"
+    const result = schema.safeParse(text === '' ? undefined : text);
+    if (result.success) values[name] = result.data;
+    else
+      problems.push(
+        `${name}: ${text === undefined || text === '' ? 'is missing' : (result.error.issues[0]?.message ?? 'is wrong')}`,
+      );
+  }
+  return values as Partial<Parsed>;
+}
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  const count = problems.length === 1 ? '1 environment variable is' : `${problems.length} environment variables are`;
+  throw new ConfigError(
+    `${count} wrong (docs/configuration.md):\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
+  );
+}
+
+function assemble(values: Parsed, servesSigning: boolean): Config {
+  const platformKey = values.PLATFORM_API_KEY;
+  return {
+    database: {
+      url: values.DATABASE_URL,
+      listenUrl: values.DATABASE_LISTEN_URL ?? null,
+      readUrl: values.DATABASE_READ_URL ?? null,
+    },
+    temporal: { address: values.TEMPORAL_ADDRESS, namespace: values.TEMPORAL_NAMESPACE },
+    network: values.STELLAR_NETWORK,
+    stellar: { passphrase: values.NETWORK_PASSPHRASE, horizonUrl: values.HORIZON_URL, rpcUrl: values.SOROBAN_RPC_URL },
+    trustlessWork: {
+      url: values.TRUSTLESS_WORK_URL,
+      apiKey: () => values.TRUSTLESS_WORK_API_KEY,
+      feeWallet: values.TRUSTLESS_WORK_FEE_WALLET,
+      factories: { single: values.ESCROW_FACTORY_SINGLE, multi: values.ESCROW_FACTORY_MULTI },
+      wasmHashes: { single: values.ESCROW_WASM_SINGLE, multi: values.ESCROW_WASM_MULTI },
+    },
+    assets: values.ASSETS,
+    signing: servesSigning
+      ? {
+          sponsorSecret: () => values.SPONSOR_SECRET,
+          vaultKeys: values.VAULT_KEYS.map(({ id, key }) => ({ id, key: createSecretKey(key) })),
+        }
+      : null,
+    platformApiKeyHash:
+      values.PLATFORM_API_KEY_HASH ??
+      (platformKey === undefined ? null : createHash('sha256').update(platformKey).digest('hex')),
+    sandboxControlUrl: values.SANDBOX_CONTROL_URL ?? null,
+    http: { host: values.HOST, port: values.PORT, healthPort: values.HEALTH_PORT },
+    logLevel: values.LOG_LEVEL,
+    taskQueues: values.TASK_QUEUES.filter((queue) => queue !== 'payments' || !values.DISABLE_BLOCKCHAIN_MONITOR),
+    taskQueuePrefix: values.TASK_QUEUE_PREFIX,
+    monitorDisabled: values.DISABLE_BLOCKCHAIN_MONITOR,
+    paymentSource: values.PAYMENT_SOURCE,
+    paymentProvider: values.PAYMENT_PROVIDER,
+    orderLimits: { min: values.ORDER_MIN, max: values.ORDER_MAX },
+  };
+}
+
+/** Variable names in documented order. */
+export const VARIABLE_NAMES = Object.keys(VARIABLES) as VariableName[];

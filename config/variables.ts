@@ -1,0 +1,218 @@
+/**
+ * Every environment variable, once: what is accepted, what it means, whether it is secret. The configuration object, the
+ * table in docs/configuration.md and .env.example all come from here.
+ */
+import { StrKey } from '@stellar/stellar-sdk/base';
+import { z } from 'zod';
+import { AMOUNT_PATTERN, formatAmount, parseAmount } from '../domain/money.ts';
+import { TRUSTLESS_WORK_AMOUNT_MAX } from '../domain/limits.ts';
+import { TASK_QUEUES } from '../domain/workflow-ids.ts';
+
+/** `signing` is needed by workers that serve that queue, `migrate` by the migration command, `serving` by API and workers. */
+export type NeededBy = 'serving' | 'signing' | 'migrate';
+
+export interface Variable<T extends z.ZodType = z.ZodType> {
+  readonly schema: T;
+  readonly meaning: string;
+  readonly example: string;
+  readonly neededBy: NeededBy;
+  readonly secret: boolean;
+}
+
+type Extra = { example: string; neededBy?: NeededBy; secret?: boolean };
+const variable = <T extends z.ZodType>(schema: T, meaning: string, extra: Extra): Variable<T> => ({
+  schema,
+  meaning,
+  example: extra.example,
+  neededBy: extra.neededBy ?? 'serving',
+  secret: extra.secret ?? false,
+});
+
+const postgresUrl = z
+  .string()
+  .refine((text) => /^postgres(ql)?:\/\/[^/]+\/.+/.test(text), 'must be a postgres:// URL with a database');
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http(s):// URL' })
+  .transform((text) => text.replace(/\/+$/, ''));
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port number')
+  .transform((text) => Number.parseInt(text, 10))
+  .refine((value) => value <= 65_535, 'must be at most 65535');
+const account = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text), 'must be an account address (G…)');
+const contract = z.string().refine((text) => StrKey.isValidContract(text), 'must be a contract address (C…)');
+const hash = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
+const flag = z.enum(['true', 'false'], { error: 'must be true or false' }).transform((text) => text === 'true');
+const amount = z
+  .string()
+  .regex(AMOUNT_PATTERN, 'must be a decimal amount with at most 7 decimals')
+  .transform(parseAmount);
+const list = (text: string): string[] => text.split(',').map((part) => part.trim());
+
+const assets = z.string().transform((text, context) =>
+  list(text).map((entry) => {
+    const [code = '', issuer = ''] = entry.split(':');
+    if (!/^[A-Za-z0-9]{1,12}$/.test(code) || !StrKey.isValidEd25519PublicKey(issuer))
+      context.addIssue('must be a comma list of CODE:G…');
+    return { code, issuer };
+  }),
+);
+
+const taskQueues = z
+  .string()
+  .transform(list)
+  .pipe(z.array(z.enum(TASK_QUEUES, { error: `must be a comma list of ${TASK_QUEUES.join(', ')}` })).min(1));
+
+/** F57: a wrong encryption key is found at boot, not at the first customer. Messages never quote the value. */
+const vaultKeys = z.string().transform((text, context) => {
+  const keys = list(text).map((entry) => {
+    const [, id = '', material = ''] = /^([a-zA-Z0-9_-]{1,32}):([A-Za-z0-9+/]{43}=)$/.exec(entry) ?? [];
+    return { id, key: Buffer.from(material, 'base64') };
+  });
+  if (keys.some(({ id, key }) => id === '' || key.length !== 32))
+    context.addIssue('must be a comma list of ID:BASE64 with 32 bytes each');
+  else if (new Set(keys.map(({ id }) => id)).size !== keys.length) context.addIssue('must not repeat a key id');
+  return keys;
+});
+
+export const VARIABLES = {
+  DATABASE_URL: variable(postgresUrl, 'Postgres, as the restricted application role; may go through a pooler', {
+    example: 'postgres://orchestrator_app_login:secret@127.0.0.1:5432/orchestrator',
+    secret: true,
+  }),
+  DATABASE_LISTEN_URL: variable(
+    postgresUrl.optional(),
+    'Direct host for LISTEN, same role; without it events are polled',
+    {
+      example: '',
+      secret: true,
+    },
+  ),
+  DATABASE_READ_URL: variable(postgresUrl.optional(), 'Read replica for old lists and reports', {
+    example: '',
+    secret: true,
+  }),
+  DIRECT_URL: variable(
+    postgresUrl,
+    'Postgres, as the owner of the schema; for `migrate` only, never in a serving process',
+    {
+      example: 'postgres://orchestrator_owner:secret@127.0.0.1:5432/orchestrator',
+      neededBy: 'migrate',
+      secret: true,
+    },
+  ),
+  TEMPORAL_ADDRESS: variable(z.string().regex(/^[^\s:]+:\d{1,5}$/, 'must be host:port'), 'Temporal frontend', {
+    example: '127.0.0.1:7233',
+  }),
+  TEMPORAL_NAMESPACE: variable(z.string().default('default'), 'Temporal namespace', { example: 'default' }),
+  STELLAR_NETWORK: variable(
+    z.enum(['sandbox', 'testnet', 'public'], { error: 'must be sandbox, testnet or public' }),
+    'Which network',
+    {
+      example: 'testnet',
+    },
+  ),
+  NETWORK_PASSPHRASE: variable(z.string().min(1), 'Passphrase of the network; signatures are bound to it', {
+    example: 'Test SDF Network ; September 2015',
+  }),
+  HORIZON_URL: variable(httpUrl, 'Horizon, for payments and account history', {
+    example: 'https://horizon-testnet.stellar.org',
+  }),
+  SOROBAN_RPC_URL: variable(httpUrl, 'Soroban RPC, for contract state and confirmation', {
+    example: 'https://soroban-testnet.stellar.org',
+  }),
+  TRUSTLESS_WORK_URL: variable(httpUrl, 'Trustless Work REST API', { example: 'https://dev.api.trustlesswork.com' }),
+  TRUSTLESS_WORK_API_KEY: variable(z.string().min(1), 'Its API key', { example: 'change-me', secret: true }),
+  TRUSTLESS_WORK_FEE_WALLET: variable(account, 'Wallet that receives the protocol fee', {
+    example: 'GAXE6B6MB2ISZ6B6LBS2TSD7VU7PKFP3Q6WYVCUB6WJ5GXYCDXNM57ZD',
+  }),
+  ESCROW_FACTORY_SINGLE: variable(contract, 'Factory contract of single-release escrows', {
+    example: 'CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM',
+  }),
+  ESCROW_FACTORY_MULTI: variable(contract, 'Factory contract of multi-release escrows', {
+    example: 'CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM',
+  }),
+  ESCROW_WASM_SINGLE: variable(hash, 'Hash of the single-release contract code that we accept', {
+    example: '0'.repeat(64),
+  }),
+  ESCROW_WASM_MULTI: variable(hash, 'Hash of the multi-release contract code that we accept', {
+    example: '0'.repeat(64),
+  }),
+  ASSETS: variable(assets, 'Settlement assets, `CODE:ISSUER` by comma; the first is the default', {
+    example: 'USDC:GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5',
+  }),
+  SPONSOR_SECRET: variable(
+    z.string().refine((text) => StrKey.isValidEd25519SecretSeed(text), 'must be a secret seed (S…)'),
+    'Seed of the account that pays fees and reserves',
+    { example: 'S…', neededBy: 'signing', secret: true },
+  ),
+  VAULT_KEYS: variable(
+    vaultKeys,
+    'Key-encryption keys `ID:BASE64` (32 bytes) by comma; the first encrypts, all decrypt',
+    {
+      example: 'k1:…',
+      neededBy: 'signing',
+      secret: true,
+    },
+  ),
+  PLATFORM_API_KEY: variable(
+    z.string().min(16, 'must have at least 16 characters').optional(),
+    'First platform key; only its hash is kept',
+    {
+      example: '',
+      secret: true,
+    },
+  ),
+  PLATFORM_API_KEY_HASH: variable(hash.optional(), 'The same as SHA-256 in hex, instead of the key itself', {
+    example: '',
+  }),
+  SANDBOX_CONTROL_URL: variable(httpUrl.optional(), 'Control API of the sandbox; only with STELLAR_NETWORK=sandbox', {
+    example: '',
+  }),
+  HOST: variable(z.string().default('127.0.0.1'), 'Address that API and health servers bind', { example: '127.0.0.1' }),
+  PORT: variable(port.default(3000), 'Port of the API', { example: '3000' }),
+  HEALTH_PORT: variable(port.default(3001), 'Port of a worker’s /health and /metrics; 0 takes a free one', {
+    example: '3001',
+  }),
+  LOG_LEVEL: variable(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    'Least level that is logged',
+    {
+      example: 'info',
+    },
+  ),
+  TASK_QUEUES: variable(taskQueues.default([...TASK_QUEUES]), 'Queues that a worker serves', {
+    example: TASK_QUEUES.join(','),
+  }),
+  TASK_QUEUE_PREFIX: variable(z.string().default(''), 'Put before every queue name, to share a namespace', {
+    example: '',
+  }),
+  DISABLE_BLOCKCHAIN_MONITOR: variable(flag.default(false), 'Keeps a worker off the `payments` queue', {
+    example: 'false',
+  }),
+  PAYMENT_SOURCE: variable(
+    z.enum(['shared', 'stream']).default('shared'),
+    'One reader for all wallets, or a Horizon stream per wallet',
+    {
+      example: 'shared',
+    },
+  ),
+  PAYMENT_PROVIDER: variable(
+    z.enum(['crypto-native', 'external-wallet']).default('crypto-native'),
+    'Default provider of new marketplaces',
+    {
+      example: 'crypto-native',
+    },
+  ),
+  ORDER_MIN: variable(amount.default(1n), 'Least amount of an order', { example: formatAmount(1n) }),
+  ORDER_MAX: variable(
+    amount
+      .refine((value) => value <= TRUSTLESS_WORK_AMOUNT_MAX, 'must be at most 900000000')
+      .default(TRUSTLESS_WORK_AMOUNT_MAX),
+    'Largest amount of an order; at most 900000000',
+    { example: formatAmount(TRUSTLESS_WORK_AMOUNT_MAX) },
+  ),
+} as const;
+
+export type VariableName = keyof typeof VARIABLES;
+export type Parsed = { [Name in VariableName]: z.output<(typeof VARIABLES)[Name]['schema']> };
