@@ -57,7 +57,13 @@ export interface EscrowTerms {
 /** One call on the escrow contract (or its factory), fully resolved: the acting wallet is the transaction source. */
 export type EscrowCall =
   | { readonly fn: 'deploy'; readonly source: string; readonly terms: EscrowTerms }
-  | { readonly fn: 'fund'; readonly type: EscrowType; readonly source: string; readonly contractId: string; readonly amount: bigint }
+  | {
+      readonly fn: 'fund';
+      readonly type: EscrowType;
+      readonly source: string;
+      readonly contractId: string;
+      readonly amount: bigint;
+    }
   | {
       readonly fn: 'change_milestone_status';
       readonly type: EscrowType;

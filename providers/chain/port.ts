@@ -46,7 +46,10 @@ export interface ChainRpc {
   /** Null when the account does not exist. `sequence` is the last one used. */
   account(address: string): Promise<AtLedger<{ sequence: bigint; balance: bigint } | null>>;
   /** Null when there is no trustline. Amounts in stroops. */
-  trustline(address: string, asset: Asset): Promise<AtLedger<{ balance: bigint; limit: bigint; authorized: boolean } | null>>;
+  trustline(
+    address: string,
+    asset: Asset,
+  ): Promise<AtLedger<{ balance: bigint; limit: bigint; authorized: boolean } | null>>;
   /** Balance of any G… or C… address in stroops; 0 when it has none. */
   assetBalance(address: string, asset: Asset): Promise<AtLedger<bigint>>;
   /** The stored escrow struct of a contract as base64 ScVal XDR, read from contract storage; null when it has none. */

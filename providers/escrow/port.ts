@@ -47,6 +47,9 @@ export type Verdict =
   /** only bounds, sequence, footprint or `expected_escrow` are out of date: prepare again */
   | { readonly verdict: 'STALE'; readonly reason: string }
   /** anything else differs from the intent: nothing may be signed (F18) */
-  | { readonly verdict: 'DIFFERENT'; readonly differences: readonly { readonly field: string; readonly expected: string; readonly actual: string }[] };
+  | {
+      readonly verdict: 'DIFFERENT';
+      readonly differences: readonly { readonly field: string; readonly expected: string; readonly actual: string }[];
+    };
 
 export type VerifyEnvelope = (envelope: string, call: EscrowCall, context: VerifyContext) => Verdict;

@@ -1,0 +1,127 @@
+/**
+ * Names and shapes of every message: imported by the workflows, by the API's client façade, by activities and by tests.
+ * No I/O imports here. Amounts are decimal strings; times ISO.
+ */
+import { defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { DeadlineTerms } from '../domain/order/deadlines.ts';
+import type { OrderVerb } from '../domain/statuses.ts';
+
+/** Who asked, and under which request id everything that follows is found again. */
+export interface Origin {
+  readonly request_id: string | null;
+  /** id of the API key; null for timers and `auto` */
+  readonly actor: string | null;
+}
+
+/** What every order workflow starts with; `resume` starts it from its row, in mid-life. */
+export interface OrderInput {
+  readonly order_id: string;
+  readonly task_queue_prefix: string;
+  readonly resume?: boolean;
+}
+
+export interface CreateOrder extends Origin {
+  readonly order_id: string;
+  readonly marketplace_id: string;
+  readonly client_order_ref: string | null;
+  readonly body_hash: string;
+  readonly buyer_id: string;
+  readonly seller_id: string;
+  readonly amount: string;
+  readonly asset: string;
+  readonly title: string;
+  readonly description: string | null;
+  readonly platform_fee_bps: number;
+  readonly auto: boolean;
+  readonly deadlines: DeadlineTerms;
+  readonly metadata: Record<string, string>;
+}
+
+/** A verb on an order. `operation_id` is chosen by the caller so that it can look for it on the row. */
+export interface VerbRequest extends Origin {
+  readonly operation_id: string;
+  readonly reason: string | null;
+}
+
+export interface DeliverRequest extends VerbRequest {
+  readonly evidence: readonly { readonly type: string; readonly value: string; readonly note: string | null }[];
+}
+
+export interface ExtendRequest extends VerbRequest {
+  readonly deadline: string;
+  readonly due_at: string;
+}
+
+/** The answer of every update on an order: the caller reads the row for the rest. */
+export interface OrderAnswer {
+  readonly order_id: string;
+  readonly status: string;
+}
+
+export const createOrderUpdate = defineUpdate<OrderAnswer, [CreateOrder]>('create');
+export const reserveUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('reserve');
+export const cancelUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('cancel');
+export const escrowUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('escrow');
+export const fundUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('fund');
+export const deliverUpdate = defineUpdate<OrderAnswer, [DeliverRequest]>('deliver');
+export const releaseUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('release');
+export const extendUpdate = defineUpdate<OrderAnswer, [ExtendRequest]>('extend');
+
+/** A deposit was booked for the buyer, or a wallet the order waits for became ready: look again. */
+export const orderWakeSignal = defineSignal<[{ readonly cause: 'DEPOSIT' | 'WALLET' | 'RESUME' }]>('wake');
+/** Money moved on the order's contract in a transaction that is not ours. */
+export const foreignTransactionSignal = defineSignal<[{ readonly transaction_hash: string }]>('foreign_transaction');
+
+/** Update names by verb, as far as they exist; the façade refuses others. */
+export type DrivenVerb = Extract<
+  OrderVerb,
+  'reserve' | 'cancel' | 'escrow' | 'fund' | 'deliver' | 'release' | 'extend'
+>;
+
+export interface WalletInput {
+  readonly wallet_id: string;
+  readonly network: string;
+  readonly task_queue_prefix: string;
+  /** false: this deployment's wallets are not followed */
+  readonly follow: boolean;
+  readonly source: 'shared' | 'stream';
+  readonly resume?: boolean;
+}
+
+export interface CreateUser extends Origin {
+  readonly user_id: string;
+  readonly wallet_id: string;
+  readonly marketplace_id: string;
+  readonly external_user_id: string;
+  readonly email: string | null;
+  readonly metadata: Record<string, string>;
+}
+
+export interface UserAnswer {
+  readonly user_id: string;
+  /** false: a user with this external id existed and the given fields are equal */
+  readonly created: boolean;
+}
+
+export const createUserUpdate = defineUpdate<UserAnswer, [CreateUser]>('create_user');
+/** PATCH /users/:id and suspend, activate: changes of a user after creation. */
+export interface ChangeUser extends Origin {
+  readonly email?: string | null;
+  readonly metadata?: Record<string, string>;
+  readonly status?: 'ACTIVE' | 'SUSPENDED';
+}
+export const changeUserUpdate = defineUpdate<UserAnswer, [ChangeUser]>('change_user');
+/** Something for this wallet was seen while it slept, or its provisioning settled. */
+export const walletWakeSignal = defineSignal<[]>('wake');
+
+export interface ProvisionerInput {
+  readonly network: string;
+  readonly task_queue_prefix: string;
+}
+/** Wallets wait to be provisioned. */
+export const provisionSignal = defineSignal<[]>('provision');
+
+export interface ChainReaderInput {
+  readonly network: string;
+  readonly task_queue_prefix: string;
+}
