@@ -1,0 +1,50 @@
+/** What activities work with. Made once per worker process; tests make their own. */
+import type { KeyObject } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { Orm } from '../db/orm.ts';
+import type { ChainHistory, ChainRpc } from '../providers/chain/port.ts';
+import type { EscrowGateway } from '../providers/escrow/port.ts';
+import type { KeyVault } from '../providers/keys/port.ts';
+
+/** A settlement asset and its Stellar Asset Contract on this network. */
+export interface SettlementAsset {
+  readonly code: string;
+  readonly issuer: string;
+  readonly contract: string;
+}
+
+/** The network this deployment works on, and what of the escrow contract is pinned there. */
+export interface NetworkSettings {
+  readonly name: string;
+  readonly passphrase: string;
+  readonly assets: readonly SettlementAsset[];
+  readonly factories: Record<'SINGLE_RELEASE' | 'MULTI_RELEASE', { readonly contractId: string; readonly wasmHash: string }>;
+  /** the protocol's fee wallet: receives the contract's fee */
+  readonly feeWallet: string;
+  /** whether the contract takes the fee wallet as an argument (testnet line) or has it compiled in (mainnet line) */
+  readonly feeWalletIsArgument: boolean;
+}
+
+/** A key that can sign; the secret stays inside the key object. */
+export interface Signer {
+  readonly publicKey: string;
+  readonly key: KeyObject;
+}
+
+export interface Deps {
+  readonly orm: Orm;
+  readonly rpc: ChainRpc;
+  readonly history: ChainHistory;
+  readonly gateway: EscrowGateway;
+  readonly network: NetworkSettings;
+  /** only in a process that serves `signing` */
+  readonly vault: KeyVault | null;
+  readonly sponsor: Signer | null;
+  /** address of the account that pays fees and reserves */
+  readonly sponsorAddress: string;
+  readonly taskQueuePrefix: string;
+  /** for signals to other workflows */
+  readonly client: Client;
+  readonly log: Logger;
+}
