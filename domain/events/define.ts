@@ -1,0 +1,27 @@
+/** How an event type is described: its resource, that resource as it was, and what the type adds. */
+import { z } from 'zod';
+import type { ResourceType } from '../statuses.ts';
+import { OrderSchema } from '../resources/order.ts';
+import { UserSchema, WalletSchema } from '../resources/user.ts';
+
+export interface EventDefinition<T extends string = string> {
+  readonly type: T;
+  readonly resource: ResourceType;
+  /** the whole resource, as GET showed it at that moment */
+  readonly object: z.ZodType;
+  readonly change: z.ZodType;
+}
+
+const definition =
+  (resource: ResourceType, object: z.ZodType) =>
+  <T extends string>(type: T, change: z.ZodRawShape = {}): EventDefinition<T> => ({
+    type,
+    resource,
+    object,
+    change: z.strictObject(change),
+  });
+
+export const orderEvent = definition('order', OrderSchema);
+/** Balances and deposits are a user's: their events carry the user and are numbered with the user's other events. */
+export const userEvent = definition('user', UserSchema);
+export const walletEvent = definition('wallet', WalletSchema);
