@@ -1,8 +1,30 @@
 // Native ESM: Node strips the types, so tests run the very files that production runs.
-module.exports = {
+const common = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/jest.strip.cjs' },
-  testMatch: ['<rootDir>/tests/**/*.test.ts'],
+};
+const files = (...folders) => folders.map((folder) => `<rootDir>/tests/${folder}/**/*.test.ts`);
+
+// A project's set-up runs only when one of its files does: a unit test waits for no server.
+module.exports = {
   testTimeout: 60_000,
+  reporters: ['default', '<rootDir>/tests/support/reporter.cjs'],
+  projects: [
+    { ...common, displayName: 'pure', testMatch: files('unit', 'tidy', 'sandbox', 'contract') },
+    {
+      ...common,
+      displayName: 'database',
+      testMatch: files('properties', 'database'),
+      globalSetup: '<rootDir>/tests/support/setup-postgres.ts',
+      globalTeardown: '<rootDir>/tests/support/teardown.ts',
+    },
+    {
+      ...common,
+      displayName: 'system',
+      testMatch: files('e2e', 'faults', 'replay', 'cli'),
+      globalSetup: '<rootDir>/tests/support/setup-temporal.ts',
+      globalTeardown: '<rootDir>/tests/support/teardown.ts',
+    },
+  ],
 };

@@ -1,0 +1,46 @@
+/**
+ * The workflow bundle, built once per content: its file name is the hash of everything that goes into it, so a stale one
+ * cannot be used and a restarted worker does not spend three seconds on building it again.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { access, glob, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode } from '@temporalio/worker';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** Everything that workflow code may import, and the lock, which names the versions of the libraries. */
+const SOURCES = ['workflows/**/*.ts', 'domain/**/*.ts', 'package-lock.json'];
+
+/** Path of the bundle of `workflows/index.ts`, for `Worker.create({ workflowBundle: { codePath } })`. */
+export async function workflowBundle(): Promise<string> {
+  const folder = join(ROOT, '.cache');
+  const path = join(folder, `workflows-${await contentHash()}.cjs`);
+  const built = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (built) return path;
+  const { code } = await bundleWorkflowCode({ workflowsPath: join(ROOT, 'workflows', 'index.ts'), logger: SILENT });
+  await mkdir(folder, { recursive: true });
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, code);
+  await rename(draft, path);
+  return path;
+}
+
+async function contentHash(): Promise<string> {
+  const hash = createHash('sha256');
+  const files: string[] = [];
+  for await (const file of glob(SOURCES, { cwd: ROOT })) files.push(file);
+  for (const file of files.sort())
+    hash
+      .update(`${file}\0`)
+      .update(await readFile(join(ROOT, file)))
+      .update('\0');
+  return hash.digest('hex').slice(0, 16);
+}
+
+const quiet = (): void => undefined;
+/** The bundler reports sizes; a failure is thrown anyway. */
+const SILENT = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
