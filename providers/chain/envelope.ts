@@ -1,0 +1,65 @@
+/** Envelopes as bytes: their hashes, their signatures, the sponsor's fee bump around them. */
+import { Buffer } from 'node:buffer';
+import { FeeBumpTransaction, Keypair, Transaction, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
+
+/** A key that can sign a hash; the secret itself never comes here. */
+export interface SigningKey {
+  /** G… */
+  readonly publicKey: string;
+  /** ed25519 signature (64 bytes) over the 32-byte hash */
+  sign(hash: Uint8Array): Uint8Array;
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+function decorate(transaction: Transaction | FeeBumpTransaction, key: SigningKey): void {
+  const hint = Keypair.fromPublicKey(key.publicKey).signatureHint();
+  transaction.addDecoratedSignature(new xdr.DecoratedSignature({ hint, signature: key.sign(transaction.hash()) }));
+}
+
+/**
+ * Lowercase hex hashes of an envelope on our network. `innerHash` is set on a fee bump and is the only hash that is
+ * sure to land: a replacement bump has another outer hash. Throws on undecodable XDR.
+ */
+export function hashes(envelope: string, networkPassphrase: string): { hash: string; innerHash: string | null } {
+  const transaction = TransactionBuilder.fromXdr(envelope, networkPassphrase);
+  const innerHash = transaction instanceof FeeBumpTransaction ? hex(transaction.innerTransaction.hash()) : null;
+  return { hash: hex(transaction.hash()), innerHash };
+}
+
+/** Adds one signature per key; signatures already there stay. Returns base64 XDR. */
+export function signEnvelope(envelope: string, networkPassphrase: string, keys: readonly SigningKey[]): string {
+  const transaction = TransactionBuilder.fromXdr(envelope, networkPassphrase);
+  for (const key of keys) decorate(transaction, key);
+  return transaction.toXdr();
+}
+
+/**
+ * Wraps a signed envelope so that the sponsor pays. `maxFeePerOp` is the bid in stroops for each of the inner
+ * operations and the bump itself; the network charges the lowest winning bid. A bid below the inner transaction's own
+ * rate is raised to it, because the network refuses such a bump.
+ */
+export function feeBump(
+  envelope: string,
+  networkPassphrase: string,
+  sponsor: SigningKey,
+  { maxFeePerOp }: { readonly maxFeePerOp: bigint },
+): { envelope: string; hash: string } {
+  const inner = TransactionBuilder.fromXdr(envelope, networkPassphrase);
+  if (inner instanceof FeeBumpTransaction) throw new TypeError('a fee bump cannot be bumped');
+  const floor = innerRate(inner);
+  const bid = maxFeePerOp > floor ? maxFeePerOp : floor;
+  const bump = TransactionBuilder.buildFeeBumpTransaction(sponsor.publicKey, bid.toString(), inner, networkPassphrase);
+  decorate(bump, sponsor);
+  return { envelope: bump.toXdr(), hash: hex(bump.hash()) };
+}
+
+/** Inclusion fee per operation an inner transaction offers, rounded up, at least the network's minimum. */
+function innerRate(inner: Transaction): bigint {
+  const { value } = inner.toEnvelope();
+  const ext = 'tx' in value ? value.tx.ext : undefined;
+  const resourceFee = ext?.type === 'sorobanData' ? ext.sorobanData.resourceFee : 0n;
+  const operations = BigInt(Math.max(1, inner.operations.length));
+  const rate = (BigInt(inner.fee) - resourceFee + operations - 1n) / operations;
+  return rate > 100n ? rate : 100n;
+}

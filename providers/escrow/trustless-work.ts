@@ -1,0 +1,123 @@
+/** Envelopes by way of the Trustless Work V1 REST API. Its read model lags and its texts mislead: only shapes are trusted. */
+import { formatAmount, STROOPS_PER_UNIT } from '../../domain/money.ts';
+import type { EscrowCall, EscrowTerms, EscrowType } from '../../domain/chain.ts';
+import { ProviderError } from '../errors.ts';
+import { json } from '../http.ts';
+import type { EscrowGateway } from './port.ts';
+
+const DEFAULT_TIMEOUT_MS = 15_000;
+
+const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): unknown };
+
+/** Stroops as the JSON number token the API wants, without passing through a float (F26). */
+const units = (stroops: bigint): unknown => rawJSON(formatAmount(stroops));
+/** Basis points as a percent token: 50 → `0.5`. */
+const percent = (bps: number): unknown => rawJSON(formatAmount((BigInt(bps) * STROOPS_PER_UNIT) / 100n));
+
+const TYPE_PATH: Record<EscrowType, string> = { SINGLE_RELEASE: 'single-release', MULTI_RELEASE: 'multi-release' };
+
+interface Request {
+  readonly path: string;
+  readonly body: Record<string, unknown>;
+}
+
+function deployRequest(signer: string, terms: EscrowTerms): Request {
+  const single = terms.type === 'SINGLE_RELEASE';
+  const { roles } = terms;
+  return {
+    path: `/deployer/${TYPE_PATH[terms.type]}`,
+    body: {
+      signer,
+      engagementId: terms.engagementId,
+      title: terms.title,
+      description: terms.description,
+      roles: {
+        approver: roles.approver,
+        serviceProvider: roles.serviceProvider,
+        platformAddress: roles.platform,
+        releaseSigner: roles.releaseSigner,
+        disputeResolver: roles.disputeResolver,
+        ...(single ? { receiver: terms.receiver } : {}),
+      },
+      ...(single ? { amount: units(terms.amount) } : {}),
+      platformFee: percent(terms.platformFeeBps),
+      milestones: terms.milestones.map(({ description, amount, receiver }) =>
+        single ? { description } : { description, amount: units(amount), receiver },
+      ),
+      trustline: { address: terms.asset.issuer, symbol: terms.asset.code },
+    },
+  };
+}
+
+/** The build request of a call. Milestone indexes are strings on this API. */
+function requestOf(call: EscrowCall): Request {
+  if (call.fn === 'deploy') return deployRequest(call.source, call.terms);
+  const { contractId, source } = call;
+  const path = (name: string): string => `/escrow/${TYPE_PATH[call.type]}/${name}`;
+  switch (call.fn) {
+    case 'fund':
+      return { path: path('fund-escrow'), body: { contractId, signer: source, amount: units(call.amount) } };
+    case 'change_milestone_status':
+      return {
+        path: path('change-milestone-status'),
+        body: {
+          contractId,
+          milestoneIndex: String(call.milestoneIndex),
+          newStatus: call.status,
+          newEvidence: call.evidence,
+          serviceProvider: source,
+        },
+      };
+    case 'approve_milestone':
+      return {
+        path: path('approve-milestone'),
+        body: { contractId, milestoneIndex: String(call.milestoneIndex), approver: source },
+      };
+    case 'release':
+      return call.milestoneIndex === null
+        ? { path: path('release-funds'), body: { contractId, releaseSigner: source } }
+        : {
+            path: path('release-milestone-funds'),
+            body: { contractId, releaseSigner: source, milestoneIndex: String(call.milestoneIndex) },
+          };
+  }
+}
+
+/**
+ * The gateway over REST. `build` answers with whatever the API made: it is untrusted until verified.
+ * Errors: 5xx, 429, time-outs and key trouble are `UNAVAILABLE`; other 4xx and a `FAILED` inside a 2xx (F11) are
+ * `REFUSED`; a success without an envelope (F12) is `MALFORMED`.
+ */
+export function createTrustlessWork(deps: {
+  readonly url: string;
+  readonly apiKey: string;
+  readonly timeoutMs?: number;
+}): EscrowGateway {
+  const base = deps.url.replace(/\/+$/, '');
+  const post = async ({ path, body }: Request): Promise<Record<string, unknown>> => {
+    const answer = await json({
+      provider: 'trustless-work',
+      url: `${base}${path}`,
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': deps.apiKey },
+      body: JSON.stringify(body),
+      timeoutMs: deps.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    });
+    if (answer?.['status'] === 'FAILED') {
+      throw new ProviderError('REFUSED', 'trustless-work', `FAILED: ${String(answer['message']).slice(0, 500)}`);
+    }
+    return answer ?? {};
+  };
+  return {
+    name: 'trustless-work',
+    taskQueue: 'escrow-api',
+    build: async (call) => {
+      const { unsignedTransaction } = await post(requestOf(call));
+      if (typeof unsignedTransaction === 'string' && unsignedTransaction !== '') return unsignedTransaction;
+      throw new ProviderError('MALFORMED', 'trustless-work', 'the answer carries no envelope');
+    },
+    nudge: async (transactionHash) => {
+      await post({ path: '/indexer/update-from-txHash', body: { txHash: transactionHash } });
+    },
+  };
+}

@@ -1,0 +1,238 @@
+/**
+ * Nothing is signed that was not expected (F18). A provider's envelope is held against the call we would have built
+ * ourselves: only fee, footprint, bounds and sequence may vary, and those inside limits. What is merely out of date is
+ * told apart from what is different, because the first is prepared again and the second is parked.
+ */
+import { Buffer } from 'node:buffer';
+import { Address, StrKey, Transaction, scValToNative, xdr } from '@stellar/stellar-sdk/base';
+import type { EscrowCall } from '../../domain/chain.ts';
+import { type InvocationContext, deriveContractId, expectedAuth, expectedInvocation } from './invocation.ts';
+import type { Verdict, VerifyContext, VerifyEnvelope } from './port.ts';
+
+/** Base64 characters; a call with 50 milestones of full length stays well below. */
+const MAX_ENVELOPE = 65_536;
+/** An envelope must stay valid at least this long after the latest ledger (seconds), or submitting it is a gamble. */
+const MIN_VALIDITY = 10;
+/** … and at most this long: money must not wait on a forgotten signature. */
+const MAX_VALIDITY = 900;
+/** Largest number of entries one of our calls can write: three transfers, the escrow and its token balance. */
+const MAX_WRITES = 16;
+
+interface Difference {
+  readonly field: string;
+  readonly expected: string;
+  readonly actual: string;
+}
+
+/** What comparing has found so far. */
+interface Findings {
+  readonly differences: Difference[];
+  readonly stale: string[];
+}
+
+function differ(findings: Findings, field: string, expected: unknown, actual: unknown): void {
+  const show = (value: unknown): string =>
+    (typeof value === 'object' ? JSON.stringify(value, printable) : String(value)).slice(0, 2_000);
+  findings.differences.push({ field, expected: show(expected), actual: show(actual) });
+}
+
+function printable(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex')}`;
+  return value instanceof Map ? [...value] : value;
+}
+
+const same = (a: { toXdr(): Uint8Array }, b: { toXdr(): Uint8Array }): boolean =>
+  Buffer.compare(a.toXdr(), b.toXdr()) === 0;
+
+/** Readable form of an argument for the difference an operator sees; values no reader understands stay XDR. */
+function readable(value: xdr.ScVal | undefined): unknown {
+  if (value === undefined) return 'absent';
+  try {
+    return scValToNative(value);
+  } catch {
+    return value.toXdr('base64');
+  }
+}
+
+/** Strict, canonical decoding of an unsigned V1 envelope; anything else is answered with what was found instead. */
+function decode(envelope: string): xdr.Transaction | string {
+  if (envelope.length > MAX_ENVELOPE) return `${envelope.length} characters`;
+  try {
+    const decoded = xdr.TransactionEnvelope.fromXdr(envelope, 'base64');
+    if (decoded.toXdr('base64') !== envelope) return 'not canonical';
+    if (decoded.type !== 'envelopeTypeTx') return decoded.type;
+    return decoded.v1.signatures.length === 0 ? decoded.v1.tx : 'already signed';
+  } catch {
+    return 'not decodable';
+  }
+}
+
+function checkSource(tx: xdr.Transaction, call: EscrowCall, context: VerifyContext, findings: Findings): void {
+  const named = (account: xdr.MuxedAccount): string =>
+    account.type === 'keyTypeEd25519' ? StrKey.encodeEd25519PublicKey(account.ed25519.value) : 'a muxed account';
+  const source = named(tx.sourceAccount);
+  if (source !== call.source) differ(findings, 'source', call.source, source);
+  const operationSource = tx.operations[0]?.sourceAccount ?? null;
+  if (operationSource !== null && named(operationSource) !== call.source) {
+    differ(findings, 'operation source', call.source, named(operationSource));
+  }
+  if (tx.seqNum !== context.sequence + 1n)
+    findings.stale.push(`sequence ${tx.seqNum}, account is at ${context.sequence}`);
+  if (tx.memo.type !== 'memoNone') differ(findings, 'memo', 'none', tx.memo.type);
+}
+
+function checkBounds(cond: xdr.Preconditions, chainTime: number, findings: Findings): void {
+  if (cond.type === 'precondV2') {
+    const { minSeqNum, minSeqAge, minSeqLedgerGap, extraSigners } = cond.v2;
+    if (minSeqNum !== null || minSeqAge !== 0n || minSeqLedgerGap !== 0 || extraSigners.length > 0) {
+      differ(findings, 'preconditions', 'time and ledger bounds only', 'sequence rules or extra signers');
+    }
+  }
+  const bounds = cond.type === 'precondTime' ? cond.timeBounds : cond.type === 'precondV2' ? cond.v2.timeBounds : null;
+  if (bounds === null || bounds.maxTime === 0n) return differ(findings, 'time bounds', 'a maximum time', 'none');
+  const now = BigInt(chainTime);
+  if (bounds.maxTime > now + BigInt(MAX_VALIDITY)) {
+    differ(findings, 'time bounds', `at most ${MAX_VALIDITY} s after ${now}`, bounds.maxTime);
+  }
+  if (bounds.minTime > now) findings.stale.push(`not valid before ${bounds.minTime}, chain time is ${now}`);
+  if (bounds.maxTime < now + BigInt(MIN_VALIDITY))
+    findings.stale.push(`valid until ${bounds.maxTime}, chain time is ${now}`);
+}
+
+/** Fee cap, and a footprint that writes nothing outside the contracts and the asset the call is about. */
+function checkResources(tx: xdr.Transaction, contractId: string, context: VerifyContext, findings: Findings): void {
+  if (BigInt(tx.fee) > context.feeCap) differ(findings, 'fee', `at most ${context.feeCap}`, tx.fee);
+  if (tx.ext.type !== 'sorobanData') return differ(findings, 'resources', 'declared', 'none');
+  const { resources, resourceFee } = tx.ext.sorobanData;
+  if (resourceFee < 0n || resourceFee > BigInt(tx.fee))
+    differ(findings, 'resource fee', `at most ${tx.fee}`, resourceFee);
+  const contracts = new Set([contractId, context.assetContract]);
+  const { readWrite } = resources.footprint;
+  if (readWrite.length > MAX_WRITES) differ(findings, 'footprint', `at most ${MAX_WRITES} writes`, readWrite.length);
+  for (const key of readWrite) {
+    // Accounts and trustlines are where token transfers end; nobody's can be changed without authorisation.
+    const known =
+      key.type === 'account' ||
+      key.type === 'trustline' ||
+      (key.type === 'contractData' && contracts.has(Address.fromScAddress(key.contractData.contract).toString()));
+    if (!known) differ(findings, 'footprint', 'entries of the escrow and its asset', key.toXdr('base64'));
+  }
+}
+
+/** The only operation, or undefined after noting what is there instead. */
+function soleInvocation(
+  tx: xdr.Transaction,
+  findings: Findings,
+): { args: xdr.InvokeContractArgs; auth: readonly xdr.SorobanAuthorizationEntry[] } | undefined {
+  const [operation] = tx.operations;
+  if (tx.operations.length !== 1 || operation?.body.type !== 'invokeHostFunction') {
+    differ(
+      findings,
+      'operations',
+      ['invokeHostFunction'],
+      tx.operations.map(({ body }) => body.type),
+    );
+    return undefined;
+  }
+  const { hostFunction, auth } = operation.body.invokeHostFunctionOp;
+  if (hostFunction.type === 'hostFunctionTypeInvokeContract') return { args: hostFunction.invokeContract, auth };
+  differ(findings, 'host function', 'hostFunctionTypeInvokeContract', hostFunction.type);
+  return undefined;
+}
+
+/** The salt of a deploy is the provider's to choose; it must be 32 bytes. */
+function saltOf(call: EscrowCall, args: xdr.InvokeContractArgs): Uint8Array | null {
+  const salt = call.fn === 'deploy' ? args.args[2] : undefined;
+  return salt?.type === 'scvBytes' && salt.bytes.value.length === 32 ? salt.bytes.value : null;
+}
+
+function checkInvocation(
+  actual: xdr.InvokeContractArgs,
+  expected: xdr.InvokeContractArgs,
+  call: EscrowCall,
+  findings: Findings,
+): void {
+  if (!same(actual.contractAddress, expected.contractAddress)) {
+    const name = (args: xdr.InvokeContractArgs): string => Address.fromScAddress(args.contractAddress).toString();
+    differ(findings, 'contract', name(expected), name(actual));
+  }
+  if (String(actual.functionName) !== String(expected.functionName)) {
+    differ(findings, 'function', String(expected.functionName), String(actual.functionName));
+  }
+  for (let index = 0; index < Math.max(actual.args.length, expected.args.length); index += 1) {
+    const [is, should] = [actual.args[index], expected.args[index]];
+    if (is !== undefined && should !== undefined && same(is, should)) continue;
+    // A snapshot of the escrow that is out of date makes the contract refuse; it cannot move anything.
+    const snapshot = call.fn === 'fund' && index === 1 && is?.type === 'scvMap';
+    if (snapshot) findings.stale.push('expected_escrow is not what the contract stores now');
+    else differ(findings, `argument ${index}`, readable(should), readable(is));
+  }
+}
+
+function checkAuth(
+  auth: readonly xdr.SorobanAuthorizationEntry[],
+  expected: xdr.SorobanAuthorizationEntry,
+  findings: Findings,
+): void {
+  const [entry] = auth;
+  if (auth.length === 1 && entry !== undefined && same(entry, expected)) return;
+  const show = (list: readonly xdr.SorobanAuthorizationEntry[]): string[] => list.map((item) => item.toXdr('base64'));
+  differ(findings, 'authorisation', show([expected]), show(auth));
+}
+
+const verdictOf = ({ differences, stale }: Findings): Verdict | undefined => {
+  if (differences.length > 0) return { verdict: 'DIFFERENT', differences };
+  return stale.length > 0 ? { verdict: 'STALE', reason: stale.join('; ') } : undefined;
+};
+
+/**
+ * Judges an unsigned envelope against the call it was asked for.
+ * `OK` names the hash on *our* network and, for a deploy, the contract id it will create (F1).
+ */
+export const verifyEnvelope: VerifyEnvelope = (envelope, call, context) => {
+  const findings: Findings = { differences: [], stale: [] };
+  const tx = decode(envelope);
+  if (typeof tx === 'string') {
+    differ(findings, 'envelope', 'an unsigned canonical transaction', tx);
+    return { verdict: 'DIFFERENT', differences: findings.differences };
+  }
+  checkSource(tx, call, context, findings);
+  checkBounds(tx.cond, context.chainTime, findings);
+  const invocation = soleInvocation(tx, findings);
+  if (invocation === undefined) return { verdict: 'DIFFERENT', differences: findings.differences };
+  const salt = saltOf(call, invocation.args);
+  if (call.fn === 'deploy' && salt === null) {
+    differ(findings, 'argument 2', '32 bytes of salt', readable(invocation.args.args[2]));
+    return { verdict: 'DIFFERENT', differences: findings.differences };
+  }
+  const expectation: InvocationContext = { ...context, salt };
+  const expected = expectedInvocation(call, expectation);
+  const contractId =
+    call.fn === 'deploy'
+      ? deriveContractId(context.factory.contractId, salt ?? new Uint8Array(), context.networkPassphrase)
+      : call.contractId;
+  checkInvocation(invocation.args, expected, call, findings);
+  checkResources(tx, contractId, context, findings);
+  // The authorisation repeats the call, a snapshot that is out of date included.
+  checkAuth(
+    invocation.auth,
+    expectedAuth(call, findings.stale.length > 0 ? invocation.args : expected, context.assetContract),
+    findings,
+  );
+  return (
+    verdictOf(findings) ?? {
+      verdict: 'OK',
+      hash: Buffer.from(new Transaction(envelope, context.networkPassphrase).hash()).toString('hex'),
+      sequence: tx.seqNum,
+      maxTime: Number(maxTimeOf(tx.cond)),
+      fee: BigInt(tx.fee),
+      contractId,
+    }
+  );
+};
+
+function maxTimeOf(cond: xdr.Preconditions): bigint {
+  if (cond.type === 'precondTime') return cond.timeBounds.maxTime;
+  return cond.type === 'precondV2' ? (cond.v2.timeBounds?.maxTime ?? 0n) : 0n;
+}
