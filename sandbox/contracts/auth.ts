@@ -56,7 +56,20 @@ function putNonce(view: LedgerView, address: string, nonce: bigint, until: numbe
   const key = xdr.ScVal.scvLedgerKeyNonce(new xdr.ScNonceKey({ nonce })).toXdr('base64');
   if (view.contractData(address, key) !== undefined) throw hostError('Auth', 'ExistingValue');
   const value = xdr.ScVal.scvVoid().toXdr('base64');
-  view.putContractData({ contract: address, key, durability: 'temporary', value, liveUntil: until, lastModified: view.sequence });
+  view.putContractData({
+    contract: address,
+    key,
+    durability: 'temporary',
+    value,
+    liveUntil: until,
+    lastModified: view.sequence,
+  });
+}
+
+/** Touches what checking an address's signature will need, so that it is in the footprint. */
+function reserveSignature(view: LedgerView, address: string, nonce: bigint): void {
+  putNonce(view, address, nonce, view.sequence);
+  if (StrKey.isValidEd25519PublicKey(address)) view.account(address);
 }
 
 /** Records what each address has to allow; entries other than the source's carry no signature yet. */
@@ -91,7 +104,7 @@ export function recordingAuthorizer(view: LedgerView, source: string, kind: 'add
         // not secret, only unique: the same simulation on the same ledger gives the same entry
         const seed = sha256(Buffer.concat([Buffer.from(`${address}|${view.sequence}|`), contractFn(frame).toXdr()]));
         const nonce = seed.readBigInt64BE();
-        if (address !== source) putNonce(view, address, nonce, view.sequence);
+        if (address !== source) reserveSignature(view, address, nonce);
         roots.push({ address, node, nonce });
       }
       const nodes = known.get(frame) ?? new Map<string, Node>();
@@ -166,7 +179,11 @@ export function enforcingAuthorizer(
 }
 
 /** What the holder of address credentials signs. */
-function signedHash(view: LedgerView, entry: xdr.SorobanAuthorizationEntry, content: xdr.SorobanAddressCredentials): Buffer {
+function signedHash(
+  view: LedgerView,
+  entry: xdr.SorobanAuthorizationEntry,
+  content: xdr.SorobanAddressCredentials,
+): Buffer {
   const fields = {
     networkId: networkId(view.networkPassphrase),
     nonce: content.nonce,
@@ -202,7 +219,8 @@ function assertSigned(view: LedgerView, entry: xdr.SorobanAuthorizationEntry): v
     return StrKey.encodeEd25519PublicKey(publicKey);
   });
   const weight = [...new Set(signers)].reduce((sum, signer) => sum + (weights.get(signer) ?? 0), 0);
-  if (signers.length === 0 || signers.some((signer) => (weights.get(signer) ?? 0) === 0)) throw hostError('Auth', 'InvalidAction');
+  if (signers.length === 0 || signers.some((signer) => (weights.get(signer) ?? 0) === 0))
+    throw hostError('Auth', 'InvalidAction');
   if (weight < account.thresholds.med) throw hostError('Auth', 'InvalidAction');
 }
 

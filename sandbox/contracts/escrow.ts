@@ -186,7 +186,11 @@ function balances<E extends EscrowState>(kit: Kit<E>): ContractFunction {
     const rows = addresses.map((holder) => {
       const escrow = holder === env.self ? kit.load(env) : kit.codec.decode(env.call(holder, 'get_escrow', []));
       const balance = tokenBalance(env, escrow, holder);
-      return { address: holder, balance, trustline_decimals: u32.decode(env.call(escrow.trustline.address, 'decimals', [])) };
+      return {
+        address: holder,
+        balance,
+        trustline_decimals: u32.decode(env.call(escrow.trustline.address, 'decimals', [])),
+      };
     });
     return vec(row).encode(rows);
   });

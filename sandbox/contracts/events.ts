@@ -59,7 +59,11 @@ export function createHostLog(): HostLog {
   const { scvBytes, scvString } = xdr.ScVal;
   return {
     call(caller, contract, fn, args) {
-      log(caller, [symbol.encode('fn_call'), scvBytes(StrKey.decodeContract(contract)), symbol.encode(fn)], callData(args));
+      log(
+        caller,
+        [symbol.encode('fn_call'), scvBytes(StrKey.decodeContract(contract)), symbol.encode(fn)],
+        callData(args),
+      );
     },
     returned(contract, fn, value) {
       log(contract, [symbol.encode('fn_return'), symbol.encode(fn)], value);

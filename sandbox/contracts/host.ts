@@ -102,7 +102,8 @@ function loadProgram(run: Run, contract: string): { program: Program; native: bo
   if (asset !== undefined) return { program: sacProgram(asset), native: true };
   if (instance?.type !== 'scvContractInstance') throw hostError('Storage', 'MissingValue');
   const { executable } = instance.instance;
-  const hash = executable.type === 'contractExecutableWasm' ? Buffer.from(executable.wasmHash.value).toString('hex') : '';
+  const hash =
+    executable.type === 'contractExecutableWasm' ? Buffer.from(executable.wasmHash.value).toString('hex') : '';
   const program = programOf(hash);
   if (program === undefined) throw hostError('Storage', 'MissingValue');
   run.code.add(hash);
@@ -162,7 +163,11 @@ function envOf(run: Run, frame: Frame): Env {
 }
 
 /** Puts an asset's contract on the ledger under its derived id. */
-function createAssetContract(run: Run, preimage: xdr.ContractIdPreimage, executable: xdr.ContractExecutable): xdr.ScVal {
+function createAssetContract(
+  run: Run,
+  preimage: xdr.ContractIdPreimage,
+  executable: xdr.ContractExecutable,
+): xdr.ScVal {
   const supported =
     preimage.type === 'contractIdPreimageFromAsset' && executable.type === 'contractExecutableStellarAsset';
   if (!supported) throw hostError('WasmVm', 'InvalidAction');

@@ -125,7 +125,11 @@ function receive(env: Env, token: Token, holder: string, amount: bigint): void {
   writeContractBalance(env, holder, { ...balance, amount: balance.amount + amount });
 }
 
-function writeContractBalance(env: Env, holder: string, balance: { amount: bigint; authorized: boolean; clawback: boolean }) {
+function writeContractBalance(
+  env: Env,
+  holder: string,
+  balance: { amount: bigint; authorized: boolean; clawback: boolean },
+) {
   env.storage.set(balanceKey(holder), contractBalance.encode(balance));
 }
 
@@ -156,10 +160,7 @@ function receiver(to: string, amount: bigint): { account: string; data: xdr.ScVa
   const entry = (key: string, val: xdr.ScVal) => new xdr.ScMapEntry({ key: symbol.encode(key), val });
   return {
     account: StrKey.encodeEd25519PublicKey(raw.subarray(0, 32)),
-    data: xdr.ScVal.scvMap([
-      entry('amount', i128.encode(amount)),
-      entry('to_muxed_id', xdr.ScVal.scvU64(id)),
-    ]),
+    data: xdr.ScVal.scvMap([entry('amount', i128.encode(amount)), entry('to_muxed_id', xdr.ScVal.scvU64(id))]),
   };
 }
 

@@ -113,7 +113,9 @@ export const distributionMap: Codec<[address: string, amount: bigint][]> = {
     return value.map.map((entry) => [address.decode(entry.key), i128.decode(entry.val)]);
   },
   encode: (value) =>
-    xdr.ScVal.scvMap(value.map(([key, amount]) => new xdr.ScMapEntry({ key: address.encode(key), val: i128.encode(amount) }))),
+    xdr.ScVal.scvMap(
+      value.map(([key, amount]) => new xdr.ScMapEntry({ key: address.encode(key), val: i128.encode(amount) })),
+    ),
 };
 
 /** A contract struct: a map whose keys are exactly the declared fields, as symbols in ascending order. */

@@ -82,7 +82,8 @@ const fail = failWith(SINGLE_ERRORS);
 const kit = kitOf(singleEscrow, fail);
 const VOID = xdr.ScVal.scvVoid();
 
-const anyFlag = ({ flags: { disputed, released, resolved } }: SingleEscrow): boolean => disputed || released || resolved;
+const anyFlag = ({ flags: { disputed, released, resolved } }: SingleEscrow): boolean =>
+  disputed || released || resolved;
 const anyApproved = ({ milestones }: SingleEscrow): boolean => milestones.some(({ approved }) => approved);
 
 function checkLimits(escrow: SingleEscrow): void {
@@ -235,7 +236,9 @@ export function singleProgram(feeWallet: string | null): Program {
         }
       : {
           release_funds: fn([address], (env, signer) => release(env, signer, feeWallet)),
-          resolve_dispute: fn([address, distributionMap], (env, resolver, map) => resolve(env, resolver, feeWallet, map)),
+          resolve_dispute: fn([address, distributionMap], (env, resolver, map) =>
+            resolve(env, resolver, feeWallet, map),
+          ),
           withdraw_remaining_funds: fn([address, distributionMap], (env, resolver, map) =>
             withdraw(env, resolver, feeWallet, map),
           ),
