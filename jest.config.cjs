@@ -9,7 +9,7 @@ const files = (...folders) => folders.map((folder) => `<rootDir>/tests/${folder}
 // A project's set-up runs only when one of its files does: a unit test waits for no server.
 module.exports = {
   testTimeout: 60_000,
-  reporters: ['default', 'summary', '<rootDir>/tests/support/reporter.cjs'],
+  reporters: ['default', '<rootDir>/tests/support/reporter.cjs'],
   projects: [
     { ...common, displayName: 'pure', testMatch: files('unit', 'tidy', 'sandbox', 'contract') },
     {

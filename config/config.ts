@@ -21,6 +21,7 @@ export interface Config {
   };
   /** settlement assets; the first is the default */
   readonly assets: readonly { readonly code: string; readonly issuer: string }[];
+  readonly sponsorAddress: string;
   /** null in a process that does not serve the `signing` queue: it never sees a key */
   readonly signing: {
     readonly sponsorSecret: Secret;
@@ -35,6 +36,8 @@ export interface Config {
   readonly taskQueues: readonly TaskQueue[];
   readonly taskQueuePrefix: string;
   readonly monitorDisabled: boolean;
+  /** null: see worker/bundle.ts */
+  readonly workflowBundlePath: string | null;
   readonly paymentSource: 'shared' | 'stream';
   readonly paymentProvider: 'crypto-native' | 'external-wallet';
   /** stroops */
@@ -121,6 +124,7 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
       wasmHashes: { single: values.ESCROW_WASM_SINGLE, multi: values.ESCROW_WASM_MULTI },
     },
     assets: values.ASSETS,
+    sponsorAddress: values.SPONSOR_ADDRESS,
     signing: servesSigning
       ? {
           sponsorSecret: () => values.SPONSOR_SECRET,
@@ -136,6 +140,7 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
     taskQueues: values.TASK_QUEUES.filter((queue) => queue !== 'payments' || !values.DISABLE_BLOCKCHAIN_MONITOR),
     taskQueuePrefix: values.TASK_QUEUE_PREFIX,
     monitorDisabled: values.DISABLE_BLOCKCHAIN_MONITOR,
+    workflowBundlePath: values.WORKFLOW_BUNDLE_PATH ?? null,
     paymentSource: values.PAYMENT_SOURCE,
     paymentProvider: values.PAYMENT_PROVIDER,
     orderLimits: { min: values.ORDER_MIN, max: values.ORDER_MAX },

@@ -124,13 +124,13 @@ export const VARIABLES = {
   TRUSTLESS_WORK_URL: variable(httpUrl, 'Trustless Work REST API', { example: 'https://dev.api.trustlesswork.com' }),
   TRUSTLESS_WORK_API_KEY: variable(z.string().min(1), 'Its API key', { example: 'change-me', secret: true }),
   TRUSTLESS_WORK_FEE_WALLET: variable(account, 'Wallet that receives the protocol fee', {
-    example: 'GAXE6B6MB2ISZ6B6LBS2TSD7VU7PKFP3Q6WYVCUB6WJ5GXYCDXNM57ZD',
+    example: 'GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5',
   }),
   ESCROW_FACTORY_SINGLE: variable(contract, 'Factory contract of single-release escrows', {
-    example: 'CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM',
+    example: 'CDRCUUCXNNUWYEYWSDM7DJTAKPLEVIQXLYG5B7RIJCB6GFAGSENTKVG7',
   }),
   ESCROW_FACTORY_MULTI: variable(contract, 'Factory contract of multi-release escrows', {
-    example: 'CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM',
+    example: 'CDRCUUCXNNUWYEYWSDM7DJTAKPLEVIQXLYG5B7RIJCB6GFAGSENTKVG7',
   }),
   ESCROW_WASM_SINGLE: variable(hash, 'Hash of the single-release contract code that we accept', {
     example: '0'.repeat(64),
@@ -141,9 +141,12 @@ export const VARIABLES = {
   ASSETS: variable(assets, 'Settlement assets, `CODE:ISSUER` by comma; the first is the default', {
     example: 'USDC:GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5',
   }),
+  SPONSOR_ADDRESS: variable(account, 'Account that pays fees and reserves', {
+    example: 'GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5',
+  }),
   SPONSOR_SECRET: variable(
     z.string().refine((text) => StrKey.isValidEd25519SecretSeed(text), 'must be a secret seed (S…)'),
-    'Seed of the account that pays fees and reserves',
+    'Seed of SPONSOR_ADDRESS',
     { example: 'S…', neededBy: 'signing', secret: true },
   ),
   VAULT_KEYS: variable(
@@ -190,6 +193,11 @@ export const VARIABLES = {
   DISABLE_BLOCKCHAIN_MONITOR: variable(flag.default(false), 'Keeps a worker off the `payments` queue', {
     example: 'false',
   }),
+  WORKFLOW_BUNDLE_PATH: variable(
+    z.string().optional(),
+    'Prebuilt workflow bundle, e.g. in an image; without it a worker builds one and keeps it in .cache',
+    { example: '' },
+  ),
   PAYMENT_SOURCE: variable(
     z.enum(['shared', 'stream']).default('shared'),
     'One reader for all wallets, or a Horizon stream per wallet',
