@@ -1,7 +1,7 @@
 /** What activities work with. Made once per worker process; tests make their own. */
 import type { KeyObject } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import type { Logger } from 'pino';
+import type { Log } from '../config/log.ts';
 import type { Orm } from '../db/orm.ts';
 import type { ChainHistory, ChainRpc } from '../providers/chain/port.ts';
 import type { EscrowGateway } from '../providers/escrow/port.ts';
@@ -19,7 +19,10 @@ export interface NetworkSettings {
   readonly name: string;
   readonly passphrase: string;
   readonly assets: readonly SettlementAsset[];
-  readonly factories: Record<'SINGLE_RELEASE' | 'MULTI_RELEASE', { readonly contractId: string; readonly wasmHash: string }>;
+  readonly factories: Record<
+    'SINGLE_RELEASE' | 'MULTI_RELEASE',
+    { readonly contractId: string; readonly wasmHash: string }
+  >;
   /** the protocol's fee wallet: receives the contract's fee */
   readonly feeWallet: string;
   /** whether the contract takes the fee wallet as an argument (testnet line) or has it compiled in (mainnet line) */
@@ -44,7 +47,9 @@ export interface Deps {
   /** address of the account that pays fees and reserves */
   readonly sponsorAddress: string;
   readonly taskQueuePrefix: string;
+  /** where wallets read their payments: the table the chain reader fills, or a stream of their own */
+  readonly paymentSource: 'shared' | 'stream';
   /** for signals to other workflows */
   readonly client: Client;
-  readonly log: Logger;
+  readonly log: Log;
 }

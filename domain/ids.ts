@@ -12,6 +12,7 @@ export const ID_PREFIXES = {
   event: 'evt',
   chainTransaction: 'ctx',
   walletBatch: 'bat',
+  movement: 'mov',
   attention: 'att',
   audit: 'aud',
   request: 'req',

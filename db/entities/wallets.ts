@@ -74,8 +74,8 @@ export const RecordedMovement = defineEntity({
     direction: p.enum(['IN', 'OUT'] as const).primary(),
     /** position among this owner's changes of this asset in the operation */
     ordinal: p.integer().primary(),
+    asset: p.text().primary(),
     id: p.text().unique(),
-    asset: p.text(),
     amount: p.bigint('bigint'),
     counterparty: p.text().nullable(),
     kind: p.enum(MOVEMENT_KINDS),

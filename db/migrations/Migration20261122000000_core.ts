@@ -18,7 +18,9 @@ const GRANTS = [
   // Append-only (F56).
   'revoke update, delete on audit_log from orchestrator_app',
   'revoke delete on events, chain_transactions, chain_envelopes, movements, observed_movements from orchestrator_app',
-  // What the relay looks for.
+  // One holder per source account, whoever asks at the same time.
+  'create unique index source_leases_holder on source_leases (source) where held_at is not null',
+  // What the relay and reconcile look for.
   'create index events_unrelayed on events (occurred_at) where position is null',
   'create index chain_transactions_unbooked on chain_transactions (confirmed_at) where booked_at is null',
 ];
@@ -33,7 +35,7 @@ const TABLES = [
   'create index "audit_log_marketplace_id_at_index" on "audit_log" ("marketplace_id", "at")',
   'create table "chain_envelopes" ("outer_hash" text not null, "transaction_id" text not null, "envelope" text not null, "created_at" timestamptz(3) not null, primary key ("outer_hash"))',
   'create index "chain_envelopes_transaction_id_index" on "chain_envelopes" ("transaction_id")',
-  'create table "chain_transactions" ("id" text not null, "intent_key" text not null, "attempt" int not null, "intent" jsonb not null, "workflow_id" text not null, "marketplace_id" text null, "order_id" text null, "status" text not null, "source" text not null, "sequence" bigint not null, "max_time" bigint not null, "unsigned_envelope" text not null, "inner_hash" text not null, "contract_id" text null, "submitted_ledger" int null, "ledger" int null, "fee_charged" bigint null, "result_xdr" text null, "created_at" timestamptz(3) not null, "signed_at" timestamptz(3) null, "confirmed_at" timestamptz(3) null, "booked_at" timestamptz(3) null, primary key ("id"))',
+  'create table "chain_transactions" ("id" text not null, "intent_key" text not null, "attempt" int not null, "intent" jsonb not null, "workflow_id" text not null, "marketplace_id" text null, "order_id" text null, "status" text not null, "source" text not null, "sequence" bigint not null, "max_time" bigint not null, "unsigned_envelope" text not null, "inner_hash" text not null, "contract_id" text null, "signed_ledger" int null, "ledger" int null, "fee_charged" bigint null, "result_xdr" text null, "created_at" timestamptz(3) not null, "signed_at" timestamptz(3) null, "confirmed_at" timestamptz(3) null, "booked_at" timestamptz(3) null, primary key ("id"))',
   'alter table "chain_transactions" add constraint "chain_transactions_inner_hash_unique" unique ("inner_hash")',
   'create index "chain_transactions_order_id_index" on "chain_transactions" ("order_id")',
   'create index "chain_transactions_status_index" on "chain_transactions" ("status")',
@@ -70,7 +72,7 @@ const TABLES = [
   'alter table "orders" add constraint "orders_reservation_check" check ("reservation" in (\'HELD\', \'UNGUARANTEED\'))',
   "alter table \"orders\" add constraint \"orders_waiting_for_check\" check (\"waiting_for\" in ('DEPOSIT', 'WALLET', 'SIGNATURE', 'PROVIDER', 'RESUME'))",
   "alter table \"orders\" add constraint \"orders_due_action_check\" check (\"due_action\" in ('EXPIRE', 'AUTO_REFUND', 'AUTO_RELEASE', 'DISPUTE_DEFAULT'))",
-  'create table "movements" ("network" text not null, "owner_id" text not null, "operation_id" bigint not null, "direction" text not null, "ordinal" int not null, "id" text not null, "asset" text not null, "amount" bigint not null, "counterparty" text null, "kind" text not null, "resource_type" text null, "resource_id" text null, "transaction_hash" text not null, "ledger" int not null, "created_at" timestamptz(3) not null, primary key ("network", "owner_id", "operation_id", "direction", "ordinal"))',
+  'create table "movements" ("network" text not null, "owner_id" text not null, "operation_id" bigint not null, "direction" text not null, "ordinal" int not null, "id" text not null, "asset" text not null, "amount" bigint not null, "counterparty" text null, "kind" text not null, "resource_type" text null, "resource_id" text null, "transaction_hash" text not null, "ledger" int not null, "created_at" timestamptz(3) not null, primary key ("network", "owner_id", "operation_id", "direction", "ordinal", "asset"))',
   'alter table "movements" add constraint "movements_id_unique" unique ("id")',
   'create index "movements_owner_id_ledger_index" on "movements" ("owner_id", "ledger")',
   'create index "movements_transaction_hash_index" on "movements" ("transaction_hash")',
@@ -79,7 +81,7 @@ const TABLES = [
   'create table "resource_counters" ("resource_id" text not null, "version" int not null, "sequence" int not null, primary key ("resource_id"))',
   'create table "settlements" ("order_id" text not null, "transaction_hash" text not null, "ordinal" int not null, "user_id" text not null, "party" text not null, "milestone_ref" text null, "gross" bigint not null, "protocol_fee" bigint not null, "platform_fee" bigint not null, "net" bigint not null, "ledger" int not null, primary key ("order_id", "transaction_hash", "ordinal"))',
   'alter table "settlements" add constraint "settlements_party_check" check ("party" in (\'SELLER\', \'BUYER\'))',
-  'create table "source_leases" ("source" text not null, "owner" text not null, "priority" int not null, "queued_at" timestamptz(6) not null, "held_at" timestamptz(6) null, primary key ("source", "owner"))',
+  'create table "source_leases" ("source" text not null, "owner" text not null, "priority" int not null, "queued_at" timestamptz(6) not null, "polled_at" timestamptz(6) not null, "held_at" timestamptz(6) null, primary key ("source", "owner"))',
   'create table "users" ("id" text not null, "marketplace_id" text not null, "external_user_id" text not null, "email" text null, "status" text not null default \'ACTIVE\', "metadata" jsonb not null, "created_at" timestamptz(3) not null, "updated_at" timestamptz(3) not null, primary key ("id"))',
   'alter table "users" add constraint "users_marketplace_id_external_user_id_unique" unique ("marketplace_id", "external_user_id")',
   'alter table "users" add constraint "users_status_check" check ("status" in (\'ACTIVE\', \'SUSPENDED\'))',
