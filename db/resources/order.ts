@@ -1,0 +1,150 @@
+/** Orders as the API shows them, each in one statement. */
+import { type RawBuilder, sql } from 'kysely';
+import { allowedVerbs } from '../../domain/order/machine.ts';
+import type { OrderResource } from '../../domain/resources/order.ts';
+import type { OrderStatus } from '../../domain/statuses.ts';
+import type { Sql } from '../sql.ts';
+import {
+  type CreatedBetween,
+  type Page,
+  type PageRequest,
+  allOf,
+  amountText,
+  beyond,
+  createdBetween,
+  iso,
+  metadataHas,
+  newestFirst,
+  pageOf,
+} from './select.ts';
+
+export type { OrderResource };
+
+/** The row as selected: the resource, but amounts still in stroops and `allowed` not yet known. */
+type Selected = Omit<OrderResource, 'allowed' | 'due' | 'dispute_ids'> & {
+  due_at: string | null;
+  due_action: NonNullable<OrderResource['due']>['action'] | null;
+};
+
+const ESCROW = sql`(select json_build_object('id', e.id, 'type', e.type, 'status', e.status,
+    'contract_id', e.contract_id, 'amount', e.amount::text)
+  from escrows e where e.order_id = o.id)`;
+
+const MILESTONES = sql`(select coalesce(json_agg(json_build_object('milestone_ref', m.milestone_ref, 'index', m.index,
+    'title', m.title, 'amount', m.amount::text, 'seller_id', m.seller_id, 'status', m.status,
+    'dispute_id', m.dispute_id, 'completed_at', ${iso('m.completed_at')}, 'settled_at', ${iso('m.settled_at')})
+    order by m.index), '[]')
+  from milestones m where m.order_id = o.id)`;
+
+const SETTLEMENTS = sql`(select coalesce(json_agg(json_build_object('user_id', s.user_id, 'party', s.party,
+    'milestone_ref', s.milestone_ref, 'gross', s.gross::text, 'protocol_fee', s.protocol_fee::text,
+    'platform_fee', s.platform_fee::text, 'net', s.net::text, 'transaction_hash', s.transaction_hash,
+    'ledger', s.ledger) order by s.ledger, s.transaction_hash, s.ordinal), '[]')
+  from settlements s where s.order_id = o.id)`;
+
+const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 'since', ${iso('a.since')},
+    'allowed_repairs', a.allowed_repairs)
+  from attention a where a.resource_id = o.id and a.cleared_at is null order by a.since limit 1)`;
+
+const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) => sql<Selected>`
+  select o.id, o.client_order_ref, o.buyer_id, o.seller_id, o.amount::text as amount, o.asset, o.title, o.description,
+    o.platform_fee_bps, o.auto, o.status, o.final_status, o.reservation, coalesce(c.version, 0) as version,
+    o.waiting_for, o.operation, ${ESCROW} as escrow, ${MILESTONES} as milestones, o.deadlines,
+    ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements, ${ATTENTION} as attention, o.metadata,
+    ${iso('o.created_at')} as created_at, ${iso('o.updated_at')} as updated_at, ${iso('o.reserved_at')} as reserved_at,
+    ${iso('o.funded_at')} as funded_at, ${iso('o.delivered_at')} as delivered_at, ${iso('o.closed_at')} as closed_at
+  from orders o left join resource_counters c on c.resource_id = o.id
+  where ${where} ${rest}`;
+
+function toResource({ due_at, due_action, ...row }: Selected): OrderResource {
+  return {
+    ...row,
+    amount: amountText(row.amount),
+    allowed: allowedVerbs({ status: row.status, operation: row.operation, delivered: row.delivered_at !== null }),
+    escrow: row.escrow && { ...row.escrow, amount: amountText(row.escrow.amount) },
+    milestones: row.milestones.map((milestone) => ({ ...milestone, amount: amountText(milestone.amount) })),
+    due: due_at === null || due_action === null ? null : { at: due_at, action: due_action },
+    dispute_ids: [],
+    settlements: row.settlements.map((settlement) => ({
+      ...settlement,
+      gross: amountText(settlement.gross),
+      protocol_fee: amountText(settlement.protocol_fee),
+      platform_fee: amountText(settlement.platform_fee),
+      net: amountText(settlement.net),
+    })),
+  };
+}
+
+/**
+ * The order as GET shows it now, in this transaction; for writers of events.
+ * @throws Error when there is no such order
+ */
+export async function orderResource(trx: Sql, orderId: string): Promise<OrderResource> {
+  const row = (await select(sql`o.id = ${orderId}`).execute(trx)).rows[0];
+  if (row === undefined) throw new Error(`no order ${orderId}`);
+  return toResource(row);
+}
+
+/** The order of this marketplace with this id, or null. */
+export async function findOrder(db: Sql, marketplaceId: string, orderId: string): Promise<OrderResource | null> {
+  const row = (await select(sql`o.id = ${orderId} and o.marketplace_id = ${marketplaceId}`).execute(db)).rows[0];
+  return row === undefined ? null : toResource(row);
+}
+
+/** The order made under a client reference, with the hash of the body it was made from. */
+export async function findOrderByRef(
+  db: Sql,
+  marketplaceId: string,
+  clientOrderRef: string,
+): Promise<{ id: string; bodyHash: string } | null> {
+  const { rows } = await sql<{ id: string; body_hash: string }>`select id, body_hash from orders
+    where marketplace_id = ${marketplaceId} and client_order_ref = ${clientOrderRef}`.execute(db);
+  return rows[0] === undefined ? null : { id: rows[0].id, bodyHash: rows[0].body_hash };
+}
+
+/** What a caller that waits looks at again and again: the version, and the operation in brief. */
+export interface OrderProgress {
+  readonly version: number;
+  readonly operationId: string | null;
+  readonly operationStatus: string | null;
+}
+
+export async function orderProgress(db: Sql, orderId: string): Promise<OrderProgress | null> {
+  const { rows } = await sql<{ version: number; id: string | null; status: string | null }>`
+    select coalesce(c.version, 0) as version, o.operation->>'id' as id, o.operation->>'status' as status
+    from orders o left join resource_counters c on c.resource_id = o.id where o.id = ${orderId}`.execute(db);
+  const row = rows[0];
+  return row === undefined ? null : { version: row.version, operationId: row.id, operationStatus: row.status };
+}
+
+export interface OrderFilter extends CreatedBetween {
+  readonly clientOrderRef?: string | undefined;
+  readonly buyerId?: string | undefined;
+  readonly sellerId?: string | undefined;
+  readonly status?: readonly OrderStatus[] | undefined;
+  readonly attention?: boolean | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Orders of a marketplace, newest first. */
+export async function listOrders(
+  db: Sql,
+  marketplaceId: string,
+  filter: OrderFilter,
+  page: PageRequest,
+): Promise<Page<OrderResource>> {
+  const attention = sql`exists (select from attention a where a.resource_id = o.id and a.cleared_at is null)`;
+  const where = allOf([
+    sql`o.marketplace_id = ${marketplaceId}`,
+    ...(filter.clientOrderRef === undefined ? [] : [sql`o.client_order_ref = ${filter.clientOrderRef}`]),
+    ...(filter.buyerId === undefined ? [] : [sql`o.buyer_id = ${filter.buyerId}`]),
+    ...(filter.sellerId === undefined ? [] : [sql`o.seller_id = ${filter.sellerId}`]),
+    ...(filter.status === undefined ? [] : [sql`o.status = any(${[...filter.status]}::text[])`]),
+    ...(filter.attention === undefined ? [] : [filter.attention ? attention : sql`not ${attention}`]),
+    ...metadataHas('o', filter.metadata),
+    ...createdBetween('o', filter),
+    ...beyond('o', page.cursor),
+  ]);
+  const { rows } = await select(where, newestFirst('o', page.limit)).execute(db);
+  return pageOf(rows.map(toResource), page.limit);
+}
