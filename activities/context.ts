@@ -1,7 +1,7 @@
 /** What activities work with. Made once per worker process; tests make their own. */
 import type { KeyObject } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import type { Log } from '../config/log.ts';
+import type { Logger } from 'pino';
 import type { Orm } from '../db/orm.ts';
 import type { ChainHistory, ChainRpc } from '../providers/chain/port.ts';
 import type { EscrowGateway } from '../providers/escrow/port.ts';
@@ -51,5 +51,5 @@ export interface Deps {
   readonly paymentSource: 'shared' | 'stream';
   /** for signals to other workflows */
   readonly client: Client;
-  readonly log: Log;
+  readonly log: Logger;
 }
