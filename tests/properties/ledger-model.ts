@@ -168,12 +168,12 @@ function applyToOrder(model: Model, type: string, index: number): Outcome {
   }
 }
 
-const amounts = fc.oneof(fc.bigInt(1n, 100n), fc.bigInt(1n, 100_000_000n));
+const amounts = fc.oneof(fc.bigInt(1n, 100n), fc.bigInt(50_000_000n, 150_000_000n));
 const user = fc.option(fc.nat(USERS - 1));
 const order = fc.nat(ORDERS - 1);
 const share = fc.record<Share>({
   to: fc.constantFrom('BUYER', 'SELLER', 'PLATFORM', 'EXTERNAL'),
-  amount: fc.oneof(fc.bigInt(1n, 40n), fc.bigInt(1n, 40_000_000n)),
+  amount: fc.oneof({ weight: 5, arbitrary: fc.bigInt(1n, 12n) }, { weight: 1, arbitrary: fc.bigInt(1n, 60_000_000n) }),
 });
 
 /** Commands of a marketplace in mid-life; the weights make most of them meet money and open reservations. */
@@ -181,14 +181,17 @@ export const commands = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ type: fc.constant('deposit' as const), user, amount: amounts }) },
     {
-      weight: 10,
+      weight: 18,
       arbitrary: fc.record({
         type: fc.constantFrom(
+          'reserve' as const,
           'reserve' as const,
           'reserve' as const,
           'cancel' as const,
           'fundSaved' as const,
           'fundSaved' as const,
+          'fundSaved' as const,
+          'fundConfirmed' as const,
           'fundConfirmed' as const,
           'fundConfirmed' as const,
           'fundDead' as const,
