@@ -2,10 +2,10 @@
  * What one test run shares: a Postgres, a Temporal server, a migrated template database, the workflow bundle. Started in
  * jest's parent process by the set-up of the projects that need it; test files find it through one variable.
  */
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { migrate } from '../../db/orm.ts';
+import { temporaryFolder } from '../../cli/stack/folders.ts';
 import { createDatabase, postgresUrl, preparePostgres, type PostgresOptions } from '../../cli/stack/postgres.ts';
 import { createSupervisor, type Supervisor } from '../../cli/stack/processes.ts';
 import { freePort } from '../../cli/stack/ports.ts';
@@ -22,8 +22,6 @@ export interface TestEnvironment {
 export const TEMPLATE_DATABASE = 'template_orchestrator';
 const VARIABLE = 'ORCHESTRATOR_TEST_ENVIRONMENT';
 const PREFIX = 'orchestrator-test-';
-/** A run that was killed leaves its folder; none takes this long. */
-const STALE_MS = 3_600_000;
 
 interface Started {
   readonly supervisor: Supervisor;
@@ -56,7 +54,7 @@ export async function stopAll(): Promise<void> {
   started = undefined;
   if (run === undefined) return;
   await run.supervisor.stopAll();
-  rmSync(run.environment.directory, { recursive: true, force: true });
+  await rm(run.environment.directory, { recursive: true, force: true });
 }
 
 /** In a test file: what the set-up started. @throws Error when the file's project has no set-up for it */
@@ -73,10 +71,7 @@ function base(): Promise<Started> {
 }
 
 async function begin(): Promise<Started> {
-  sweep();
-  const directory = mkdtempSync(join(tmpdir(), PREFIX));
-  // Postgres runs as another user when we are root
-  chmodSync(directory, 0o755);
+  const directory = await temporaryFolder(PREFIX);
   const supervisor = createSupervisor({ logDirectory: join(directory, 'logs') });
   const passwords = { superuser: 'superuser', owner: 'owner', app: 'app' };
   const postgres: PostgresOptions = { dataDirectory: directory, port: await freePort(), passwords, unsafe: true };
@@ -93,12 +88,4 @@ async function begin(): Promise<Started> {
 function publish(run: Started, environment: TestEnvironment): void {
   run.environment = environment;
   process.env[VARIABLE] = JSON.stringify(environment);
-}
-
-function sweep(): void {
-  for (const name of readdirSync(tmpdir())) {
-    const path = join(tmpdir(), name);
-    if (name.startsWith(PREFIX) && Date.now() - statSync(path).mtimeMs > STALE_MS)
-      rmSync(path, { recursive: true, force: true });
-  }
 }
