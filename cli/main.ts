@@ -1,0 +1,53 @@
+/** The `orchestrator` command. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Command, Option } from 'commander';
+import type { DevOptions } from './dev.ts';
+import { runApi, runMigrations, runWorker, type ServiceOptions } from './services.ts';
+
+const program = new Command('orchestrator').description('Escrow orchestration for marketplaces on Stellar');
+
+program
+  .command('dev')
+  .description('run everything on this machine until Ctrl-C; needs no configuration')
+  .option('--fresh', 'temporary data, removed at the end')
+  .addOption(
+    new Option('--ports <choice>', 'the usual ports, or free ones').choices(['default', 'auto']).default('default'),
+  )
+  .option('--ready-file <path>', 'write addresses, keys and process ids as JSON when everything serves')
+  // loaded on demand: api and worker have no use for the embedded stack
+  .action(async (options: DevOptions) => (await import('./dev.ts')).runDev(options));
+
+const ENV_FILE = ['--env-file <path>', 'file of NAME=value lines; variables that are set already win'] as const;
+for (const [name, description, run] of [
+  ['api', 'serve the HTTP API', runApi],
+  ['worker', 'run workflows and activities', runWorker],
+  ['migrate', 'bring the database schema up to date, as its owner (DIRECT_URL)', runMigrations],
+] as const) {
+  program
+    .command(name)
+    .description(description)
+    .option(...ENV_FILE)
+    .action((options: ServiceOptions) => run(options));
+}
+
+program
+  .command('sandbox')
+  .description('run the Stellar sandbox alone; options are passed on (--port, --ledger-ms, --seed, --data)')
+  .allowUnknownOption()
+  .helpOption(false)
+  .argument('[options...]')
+  .action((options: string[]) => {
+    const script = fileURLToPath(new URL('../sandbox/main.ts', import.meta.url));
+    const child = spawn(process.execPath, [...process.execArgv, script, ...options], { stdio: 'inherit' });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+    child.once('exit', (code) => process.exit(code ?? 1));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // the message is made for the reader (ConfigError, a busy port, a missing binary); a stack would bury it
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}
