@@ -1,0 +1,94 @@
+/** Marketplaces: read and written by the API. */
+import { type RawBuilder, sql } from 'kysely';
+import { newId } from '../../domain/ids.ts';
+import type { MarketplaceResource } from '../../domain/resources/marketplace.ts';
+import type { WalletKind } from '../../domain/statuses.ts';
+import type { Sql } from '../sql.ts';
+import { type Page, type PageRequest, allOf, amountText, beyond, iso, newestFirst, pageOf } from './select.ts';
+
+export type { MarketplaceResource };
+
+/** What every marketplace needs besides its users' wallets: one of each until pools come. */
+const SYSTEM_WALLETS: readonly WalletKind[] = ['FEE', 'OPERATOR', 'RESOLVER'];
+
+const COLUMNS = sql`m.id, m.name, m.status, m.default_asset, m.platform_fee_bps, m.payment_provider, m.deadlines,
+  m.approval_threshold::text as approval_threshold, ${iso('m.created_at')} as created_at`;
+
+const toResource = (row: MarketplaceResource): MarketplaceResource => ({
+  ...row,
+  approval_threshold: row.approval_threshold === null ? null : amountText(row.approval_threshold),
+});
+
+const select = async (db: Sql, where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) => {
+  const { rows } = await sql<MarketplaceResource>`select ${COLUMNS} from marketplaces m where ${where} ${rest}`.execute(
+    db,
+  );
+  return rows.map(toResource);
+};
+
+export async function findMarketplace(db: Sql, id: string): Promise<MarketplaceResource | null> {
+  return (await select(db, sql`m.id = ${id}`))[0] ?? null;
+}
+
+/** All marketplaces, newest first: for platform keys only. */
+export async function listMarketplaces(db: Sql, page: PageRequest): Promise<Page<MarketplaceResource>> {
+  return pageOf(await select(db, allOf(beyond('m', page.cursor)), newestFirst('m', page.limit)), page.limit);
+}
+
+export type MarketplaceTerms = Pick<
+  MarketplaceResource,
+  'name' | 'default_asset' | 'platform_fee_bps' | 'payment_provider' | 'deadlines'
+> & {
+  /** stroops */
+  readonly approvalThreshold: bigint | null;
+};
+
+/** Inserts a marketplace and its system wallets, which wait to be provisioned. */
+export async function insertMarketplace(
+  trx: Sql,
+  terms: MarketplaceTerms,
+): Promise<{ marketplace: MarketplaceResource; walletIds: string[] }> {
+  const { rows } = await sql<MarketplaceResource>`
+    insert into marketplaces as m (id, name, status, default_asset, platform_fee_bps, payment_provider, deadlines,
+      approval_threshold, created_at)
+    values (${newId('marketplace')}, ${terms.name}, 'ACTIVE', ${terms.default_asset}, ${terms.platform_fee_bps},
+      ${terms.payment_provider}, ${JSON.stringify(terms.deadlines)}::jsonb,
+      ${terms.approvalThreshold?.toString() ?? null}, now())
+    returning ${COLUMNS}`.execute(trx);
+  const row = rows[0];
+  if (row === undefined) throw new Error('insert returned no row');
+  const wallets = SYSTEM_WALLETS.map((kind) => ({ id: newId('wallet'), kind }));
+  await sql`
+    insert into wallets (id, marketplace_id, user_id, kind, provider, status, created_at, updated_at)
+    select id, ${row.id}, null, kind, 'crypto-native', 'PROVISIONING', now(), now()
+    from jsonb_to_recordset(${JSON.stringify(wallets)}::jsonb) as w(id text, kind text)`.execute(trx);
+  return { marketplace: toResource(row), walletIds: wallets.map((wallet) => wallet.id) };
+}
+
+/** Changes the given terms; null when there is no such marketplace. Orders keep the terms they were made with. */
+export async function updateMarketplace(
+  trx: Sql,
+  id: string,
+  change: Partial<MarketplaceTerms>,
+): Promise<MarketplaceResource | null> {
+  const threshold = change.approvalThreshold;
+  const sets = [
+    ...(change.name === undefined ? [] : [sql`name = ${change.name}`]),
+    ...(change.default_asset === undefined ? [] : [sql`default_asset = ${change.default_asset}`]),
+    ...(change.platform_fee_bps === undefined ? [] : [sql`platform_fee_bps = ${change.platform_fee_bps}`]),
+    ...(change.deadlines === undefined ? [] : [sql`deadlines = ${JSON.stringify(change.deadlines)}::jsonb`]),
+    ...(threshold === undefined ? [] : [sql`approval_threshold = ${threshold?.toString() ?? null}`]),
+  ];
+  if (sets.length === 0) return findMarketplace(trx, id);
+  const { rows } = await sql<MarketplaceResource>`
+    update marketplaces m set ${sql.join(sets)} where m.id = ${id} returning ${COLUMNS}`.execute(trx);
+  return rows[0] === undefined ? null : toResource(rows[0]);
+}
+
+/** Whether all of a marketplace's system wallets can be used. */
+export async function walletsReady(db: Sql, marketplaceId: string): Promise<boolean> {
+  const { rows } = await sql<{ ready: boolean }>`
+    select coalesce(bool_and(status = 'READY'), false) as ready
+    from wallets where marketplace_id = ${marketplaceId} and kind = any(${[...SYSTEM_WALLETS]}::text[])`.execute(db);
+  return rows[0]?.ready ?? false;
+}
