@@ -45,9 +45,13 @@ export interface Stack {
   readonly directUrl: string;
   readonly platformKey: string;
   pids(): StackPids;
-  start(service: ServiceName): Promise<void>;
-  /** With SIGKILL it dies on the spot. */
-  stopService(service: ServiceName, signal?: NodeJS.Signals): Promise<void>;
+  /** Starts a service that was stopped; `another` starts one more beside it, under its own name. */
+  start(
+    service: ServiceName,
+    another?: { readonly name: string; readonly environment: Readonly<Record<string, string>> },
+  ): Promise<void>;
+  /** By name; with SIGKILL it dies on the spot. */
+  stopService(name: string, signal?: NodeJS.Signals): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -98,7 +102,11 @@ async function assemble(options: StackOptions, secrets: StackSecrets, supervisor
     HEALTH_PORT: String(ports.health),
     ...options.environment,
   };
-  const start = (service: ServiceName): Promise<void> => supervisor.start(serviceProcess(service, env));
+  const start: Stack['start'] = (service, another) =>
+    supervisor.start({
+      ...serviceProcess(service, { ...env, ...another?.environment }),
+      name: another?.name ?? service,
+    });
   step('services');
   await all([start('worker'), start('api')]);
   return {
@@ -116,7 +124,7 @@ async function assemble(options: StackOptions, secrets: StackSecrets, supervisor
       sandbox: supervisor.pid('sandbox'),
     }),
     start,
-    stopService: (service, signal) => supervisor.stop(service, signal),
+    stopService: (name, signal) => supervisor.stop(name, signal),
     stop: () => supervisor.stopAll(),
   };
 }

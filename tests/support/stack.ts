@@ -1,0 +1,157 @@
+/**
+ * A whole system for a test file: a database, a Temporal namespace and a sandbox of its own, API and worker as child
+ * processes that can be killed. Files run in parallel without seeing each other.
+ */
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { autoPorts, freePort } from '../../cli/stack/ports.ts';
+import { temporaryFolder } from '../../cli/stack/folders.ts';
+import { startStack, type StackPids } from '../../cli/stack/stack.ts';
+import { registerNamespace } from '../../cli/stack/temporal.ts';
+import { createTestDatabase } from './database.ts';
+import { testEnvironment } from './environment.ts';
+
+export type Body = Readonly<Record<string, unknown>>;
+
+export interface Answer<T> {
+  readonly status: number;
+  readonly headers: Headers;
+  /** parsed JSON; null without a body */
+  readonly body: T;
+}
+
+/** `T` is what the caller expects to find; his assertions prove it. */
+export type Call = <T = Body>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<Answer<T>>;
+
+export interface TestMarketplace {
+  readonly id: string;
+  readonly apiKey: string;
+  /** a call with this marketplace's key */
+  readonly api: Call;
+}
+
+export interface TestStack {
+  /** ends in /api/v1 */
+  readonly apiUrl: string;
+  readonly sandboxUrl: string;
+  readonly platformKey: string;
+  /** the environment of API and worker */
+  readonly env: Readonly<Record<string, string>>;
+  readonly databaseUrls: { readonly owner: string; readonly app: string };
+  readonly temporal: { readonly address: string; readonly namespace: string };
+  /** a call with the platform key, or with the given key; null sends none */
+  api<T = Body>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+    key?: string | null,
+  ): Promise<Answer<T>>;
+  createMarketplace(fields?: Body): Promise<TestMarketplace>;
+  pids(): StackPids;
+  /** default SIGKILL: it dies on the spot */
+  killWorker(signal?: NodeJS.Signals): Promise<void>;
+  startWorker(): Promise<void>;
+  killApi(signal?: NodeJS.Signals): Promise<void>;
+  startApi(): Promise<void>;
+  /** one more worker beside the first; answers how to stop it */
+  startAnotherWorker(
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<{ kill(signal?: NodeJS.Signals): Promise<void> }>;
+  stop(): Promise<void>;
+}
+
+export interface TestStackOptions {
+  /** milliseconds between ledgers; default 100 */
+  readonly ledgerMs?: number;
+  /** further variables of API and worker */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Starts it (a few seconds). Call `stop` in afterAll; a killed test run leaves nothing behind either way. */
+export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
+  const { temporalAddress } = testEnvironment();
+  if (temporalAddress === null) throw new Error('this file belongs into a folder whose jest project starts Temporal');
+  const folder = await temporaryFolder('orchestrator-test-stack-');
+  const temporal = { address: temporalAddress, namespace: `test-${randomBytes(6).toString('hex')}` };
+  const [database, ports] = await Promise.all([
+    createTestDatabase(),
+    autoPorts(),
+    registerNamespace(temporal.address, temporal.namespace),
+  ]);
+  const stack = await startStack({
+    dataDirectory: folder,
+    ports,
+    temporal,
+    database,
+    ledgerMs: options.ledgerMs ?? 100,
+    environment: { LOG_LEVEL: 'debug', ...options.environment },
+  });
+  const request = caller(stack.apiUrl);
+  const api: TestStack['api'] = (method, path, body, headers, key = stack.platformKey) =>
+    request(key, method, path, body, headers);
+  let others = 1;
+  return {
+    apiUrl: stack.apiUrl,
+    sandboxUrl: stack.sandboxUrl,
+    platformKey: stack.platformKey,
+    env: stack.env,
+    databaseUrls: { owner: database.ownerUrl, app: database.appUrl },
+    temporal,
+    api,
+    async createMarketplace(fields = {}) {
+      const name = `Market ${randomBytes(4).toString('hex')}`;
+      const { status, body } = await api<{ id: string; api_key: string }>('POST', '/marketplaces', { name, ...fields });
+      if (status !== 201) throw new Error(`POST /marketplaces answered ${status}: ${JSON.stringify(body)}`);
+      const call: Call = (...args) => request(body.api_key, ...args);
+      return { id: body.id, apiKey: body.api_key, api: call };
+    },
+    pids: () => stack.pids(),
+    killWorker: (signal = 'SIGKILL') => stack.stopService('worker', signal),
+    startWorker: () => stack.start('worker'),
+    killApi: (signal = 'SIGKILL') => stack.stopService('api', signal),
+    startApi: () => stack.start('api'),
+    async startAnotherWorker(environment = {}) {
+      const name = `worker-${(others += 1)}`;
+      await stack.start('worker', { name, environment: { HEALTH_PORT: String(await freePort()), ...environment } });
+      return { kill: (signal = 'SIGKILL') => stack.stopService(name, signal) };
+    },
+    async stop() {
+      await stack.stop();
+      await database.drop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function caller(apiUrl: string) {
+  return async <T>(
+    key: string | null,
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer<T>> => {
+    const response = await fetch(`${apiUrl}${path}`, {
+      method,
+      headers: {
+        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (text === '' ? null : isJson ? JSON.parse(text) : text) as T,
+    };
+  };
+}
