@@ -4,9 +4,10 @@
  */
 import type { xdr } from '@stellar/stellar-sdk/base';
 import { z } from 'zod';
+import type { Deployment } from '../contracts/index.ts';
 import { ApiError } from './errors.ts';
 import { NO_FLAGS, type Escrow, type Milestone, escrowScVal } from './escrow.ts';
-import { type Deployment, type EscrowType, tokenOf } from './network.ts';
+import { type EscrowType, tokenOf } from './network.ts';
 import * as field from './schema.ts';
 import { address, bytes, i128, list, nothing, shares, struct, symbol, text, u32 } from './scval.ts';
 

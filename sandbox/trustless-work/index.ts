@@ -4,12 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
+import type { Deployment } from '../contracts/index.ts';
+import { readBody, sendJson } from '../core/http.ts';
 import type { Core, Face } from '../core/types.ts';
 import { ACTIONS } from './actions.ts';
-import { type Assemble, createBuilder } from './build.ts';
+import { createBuilder } from './build.ts';
 import { ApiError, errorBody } from './errors.ts';
 import { parseJson } from './json.ts';
-import type { Deployment } from './network.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { createReadModel } from './read-model.ts';
 import { createReads } from './reads.ts';
@@ -42,26 +43,13 @@ export interface TrustlessWork extends Face {
   readonly options: TrustlessWorkOptions;
 }
 
-const MAX_BODY = 512 * 1024;
-
-async function readBody(req: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY) throw new ApiError(413, 'request entity too large');
-    chunks.push(chunk);
-  }
+async function bodyOf(req: IncomingMessage): Promise<unknown> {
+  const text = (await readBody(req)).toString('utf8');
   try {
-    return parseJson(Buffer.concat(chunks).toString('utf8'));
+    return parseJson(text);
   } catch {
     throw new ApiError(400, 'Unexpected token in JSON');
   }
-}
-
-function reply(res: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
-  res.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers });
-  res.end(JSON.stringify(body));
 }
 
 /** A key is `<id>.<secret>`; any well-formed one opens the local network. */
@@ -81,11 +69,10 @@ const forceBody = z.strictObject({ txHash: label });
 
 /**
  * The face under `/trustless-work`. Rejections are V1 error bodies.
- * `assemble` simulates and completes a transaction; `deployment` names factories, WASM hashes and the fee wallet.
+ * `deployment` names factories, WASM hashes and the fee wallet.
  */
 export function createTrustlessWork(deps: {
   readonly core: Core;
-  readonly assemble: Assemble;
   readonly deployment: Deployment;
   readonly options?: Partial<TrustlessWorkOptions>;
   readonly now?: () => number;
@@ -100,16 +87,16 @@ export function createTrustlessWork(deps: {
   const routes = new Map<string, Handler>();
   for (const action of ACTIONS) {
     routes.set(`${action.method} ${action.path}`, async (req) => {
-      const unsignedTransaction = build(action, await readBody(req));
+      const unsignedTransaction = build(action, await bodyOf(req));
       return { status: 201, body: { status: 'SUCCESS', unsignedTransaction } };
     });
   }
   for (const [path, read] of Object.entries(createReads(core, model))) {
     routes.set(`GET ${path}`, (_req, url) => ({ status: 200, body: read(url) }));
   }
-  routes.set('POST /helper/send-transaction', async (req) => ({ status: 200, body: await send(await readBody(req)) }));
+  routes.set('POST /helper/send-transaction', async (req) => ({ status: 200, body: await send(await bodyOf(req)) }));
   routes.set('POST /indexer/update-from-txHash', async (req) => {
-    const { txHash } = validate(forceBody, await readBody(req));
+    const { txHash } = validate(forceBody, await bodyOf(req));
     if (!model.force(txHash)) throw new ApiError(404, 'Transaction not found');
     return { status: 201, body: { status: 'SUCCESS', message: 'The escrow has been updated from the transaction.' } };
   });
@@ -119,12 +106,12 @@ export function createTrustlessWork(deps: {
     const wait = options.rateLimit ? limit(client) : 0;
     if (wait > 0) {
       const headers: Record<string, string> = options.retryAfter ? { 'retry-after': String(wait) } : {};
-      return reply(res, 429, errorBody(new ApiError(429, 'ThrottlerException: Too Many Requests'), path), headers);
+      return sendJson(res, 429, errorBody(new ApiError(429, 'ThrottlerException: Too Many Requests'), path), headers);
     }
     const handler = routes.get(`${req.method ?? 'GET'} ${path}`);
     if (handler === undefined) throw new ApiError(404, `Cannot ${req.method ?? 'GET'} ${path}`);
     const { status, body } = await handler(req, new URL(req.url ?? '/', 'http://localhost'));
-    reply(res, status, body);
+    sendJson(res, status, body);
   };
 
   return {
@@ -135,7 +122,7 @@ export function createTrustlessWork(deps: {
         await serve(req, res, path);
       } catch (error) {
         const known = error instanceof ApiError ? error : new ApiError(500, 'An unexpected error occurred');
-        reply(res, known.status, errorBody(known, path));
+        sendJson(res, known.status, errorBody(known, path));
       }
     },
     close: () => model.close(),

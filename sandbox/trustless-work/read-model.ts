@@ -3,9 +3,10 @@
  * visible only after `lag()` further ledgers, unless it was forced by transaction hash.
  */
 import { Address, scValToNative, xdr } from '@stellar/stellar-sdk/base';
+import { ESCROW_KEY } from '../contracts/index.ts';
 import type { Core, LedgerRecord, LedgerView, OperationRecord, TransactionRecord } from '../core/types.ts';
 import { type Escrow, readEscrow } from './escrow.ts';
-import { ESCROW_KEY, tokenBalance } from './network.ts';
+import { tokenBalance } from './network.ts';
 
 /** An escrow as of one ledger. */
 export interface Snapshot {
@@ -96,7 +97,11 @@ export function createReadModel(core: Core, lag: () => number): ReadModel {
       }
     }
   };
+  let head = 0;
   const follow = (ledger: LedgerRecord): void => {
+    // A ledger number that went back is a new network: nothing of the old one exists.
+    if (ledger.sequence <= head) escrows.clear();
+    head = ledger.sequence;
     const view = core.view();
     for (const transaction of ledger.transactions) if (transaction.successful) ingest(transaction, view);
   };

@@ -1,11 +1,12 @@
 /** The GET helpers: rows of the lagging index, or of the chain with `validateOnChain=true`; balances always of the chain. */
 import { z } from 'zod';
 import { parseAmount } from '../../domain/money.ts';
+import { ESCROW_KEY } from '../contracts/index.ts';
 import type { Core } from '../core/types.ts';
 import { ApiError } from './errors.ts';
 import { escrowJson, readEscrow, totalOf, typeOf } from './escrow.ts';
 import { amountNumber } from './json.ts';
-import { ESCROW_KEY, tokenBalance } from './network.ts';
+import { tokenBalance } from './network.ts';
 import type { IndexedEscrow, ReadModel } from './read-model.ts';
 import * as field from './schema.ts';
 

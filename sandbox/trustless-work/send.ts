@@ -4,10 +4,10 @@
  */
 import { FeeBumpTransaction, type Transaction, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
 import { z } from 'zod';
+import { ESCROW_KEY } from '../contracts/index.ts';
 import type { Core, TransactionRecord } from '../core/types.ts';
 import { ApiError } from './errors.ts';
 import { escrowJson, readEscrow } from './escrow.ts';
-import { ESCROW_KEY } from './network.ts';
 import { touchedEscrows } from './read-model.ts';
 import * as field from './schema.ts';
 
