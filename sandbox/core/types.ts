@@ -87,6 +87,8 @@ export interface BalanceChange {
   readonly from: string | null;
   readonly to: string | null;
   readonly amount: bigint;
+  /** the 64-bit id of a muxed destination (M… address) */
+  readonly toMuxedId?: bigint;
 }
 
 export interface InvokeFailure {
@@ -98,8 +100,9 @@ export interface InvokeFailure {
   /** as the host prints it, e.g. `Error(Contract, #33)`, `Error(Storage, ExistingValue)` */
   readonly raw: string;
   readonly contract: string | null;
+  /** what the host logged inside contracts: calls, returns, events, and the error with its number */
   readonly events: EmittedEvent[];
-  /** the host's own log: calls, returns, contract events and errors in order */
+  /** the host's whole log: calls, returns, contract events and errors in order */
   readonly diagnostics?: readonly xdr.DiagnosticEvent[];
 }
 
@@ -138,6 +141,8 @@ export interface OperationRecord {
   readonly id: bigint;
   readonly index: number;
   readonly source: string;
+  /** as XDR names it: `payment`, `createAccount`, `invokeHostFunction` … */
+  readonly type: string;
   /** the operation as it stood in the envelope, base64 Operation XDR */
   readonly xdr: string;
   readonly successful: boolean;
@@ -162,6 +167,8 @@ export interface TransactionRecord {
   readonly returnValue: string | null;
   readonly feeCharged: bigint;
   readonly operations: OperationRecord[];
+  /** source and fee payer */
+  readonly accounts: string[];
   readonly diagnostics: EmittedEvent[];
 }
 
@@ -176,7 +183,12 @@ export interface LedgerRecord {
 
 export type SubmitResult =
   | { readonly status: 'PENDING' | 'DUPLICATE' | 'TRY_AGAIN_LATER'; readonly hash: string }
-  | { readonly status: 'ERROR'; readonly hash: string; readonly errorResultXdr: string; readonly diagnostics: EmittedEvent[] };
+  | {
+      readonly status: 'ERROR';
+      readonly hash: string;
+      readonly errorResultXdr: string;
+      readonly diagnostics: EmittedEvent[];
+    };
 
 /** The ledger core as Horizon, RPC, Trustless Work and the control API see it. */
 export interface Core {

@@ -1,0 +1,212 @@
+/** The control face: money for free, the ledger clock, faults, and a look inside. Plain JSON. */
+import type { IncomingMessage } from 'node:http';
+import { Operation, StrKey } from '@stellar/stellar-sdk/base';
+import { z } from 'zod';
+import { AMOUNT_PATTERN, formatAmount, parseAmount } from '../../domain/money.ts';
+import type { SandboxCore } from '../core/core.ts';
+import type { GenesisAccounts } from '../core/genesis.ts';
+import { queryOf, readBody, sendJson } from '../core/http.ts';
+import { sdkAsset } from '../core/keys.ts';
+import type { AssetId, Face, TransactionRecord } from '../core/types.ts';
+import { FAULTS, type FaultName, type Faults } from '../faults/registry.ts';
+import { type Clock, closeTimeOf, MANUAL_GENESIS_TIME } from './clock.ts';
+import { type Dispenser, OperationFailed } from './dispenser.ts';
+
+export interface ControlDeps {
+  readonly core: SandboxCore;
+  readonly clock: Clock;
+  readonly faults: Faults;
+  readonly accounts: GenesisAccounts;
+  readonly friendbot: Dispenser;
+  readonly issuer: Dispenser;
+  /** what `GET /control/info` answers */
+  readonly info: () => object;
+  /** switches of the Trustless Work face, changed by `POST /control/trustless-work` */
+  readonly trustlessWork: object;
+}
+
+class ControlError extends Error {
+  override readonly name = 'ControlError';
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const address = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text), 'not a G… address');
+const amount = z
+  .string()
+  .regex(AMOUNT_PATTERN, 'not a decimal amount')
+  .refine((text) => parseAmount(text) > 0n, 'must be positive');
+const asset = z.string().regex(/^(native|[A-Za-z0-9]{1,12}:G[A-Z2-7]{55})$/, 'native or CODE:ISSUER');
+const count = z.int().min(1).max(10_000);
+
+const bodies = {
+  faucet: z.strictObject({ address, amount, asset: asset.optional() }),
+  close: z.strictObject({ count: count.default(1), close_time: z.int().min(0).optional() }),
+  clock: z.strictObject({
+    mode: z.enum(['interval', 'manual', 'on_demand']).optional(),
+    ledger_ms: z.int().min(0).max(600_000).optional(),
+  }),
+  holder: z.strictObject({ address }),
+  clawback: z.strictObject({ address, amount }),
+  prune: z.strictObject({ oldest: z.int().min(1) }),
+  capacity: z.strictObject({ classic: count.optional(), soroban: count.optional() }),
+  nothing: z.strictObject({}),
+  fault: z.strictObject({
+    name: z.enum(Object.keys(FAULTS) as [FaultName, ...FaultName[]]),
+    probability: z.number().min(0).max(1).optional(),
+    count: z.int().min(1).nullable().optional(),
+    match: z
+      .strictObject({ face: z.string(), method: z.string(), path: z.string(), body: z.string(), hash: z.string() })
+      .partial()
+      .optional(),
+    retry_after: z.int().min(0).nullable().optional(),
+    delay_ms: z.int().min(0).optional(),
+  }),
+};
+
+async function bodyOf<T>(req: IncomingMessage, schema: z.ZodType<T>): Promise<T> {
+  const text = (await readBody(req)).toString('utf8');
+  let json: unknown;
+  try {
+    json = text === '' ? {} : JSON.parse(text);
+  } catch {
+    throw new ControlError(400, 'the body is not JSON');
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) throw new ControlError(422, z.prettifyError(parsed.error));
+  return parsed.data;
+}
+
+type Handler = (req: IncomingMessage) => unknown;
+
+const applied = ({ hash, ledger }: TransactionRecord): object => ({ transaction_hash: hash, ledger });
+
+/** Money, trustline flags and clawback: real transactions, signed by the accounts of the genesis. */
+function moneyRoutes({ core, accounts, friendbot, issuer }: ControlDeps): Record<string, Handler> {
+  const give = (to: string, stroops: string, what: AssetId): Promise<TransactionRecord> => {
+    if (what !== 'native' && what !== accounts.usdc)
+      throw new ControlError(422, `asset: only native and ${accounts.usdc} can be had here`);
+    const funding = what === 'native' && core.view().account(to) === undefined;
+    const operation = funding
+      ? Operation.createAccount({ destination: to, startingBalance: stroops })
+      : Operation.payment({ destination: to, asset: sdkAsset(what), amount: stroops });
+    return (what === 'native' ? friendbot : issuer).run(operation);
+  };
+  const flags = async (req: IncomingMessage, authorized: boolean): Promise<object> => {
+    const { address: trustor } = await bodyOf(req, bodies.holder);
+    const line = sdkAsset(accounts.usdc);
+    return applied(await issuer.run(Operation.setTrustLineFlags({ trustor, asset: line, flags: { authorized } })));
+  };
+  return {
+    'POST /faucet': async (req) => {
+      const { address: to, amount: text, asset: what = accounts.usdc } = await bodyOf(req, bodies.faucet);
+      return applied(await give(to, formatAmount(parseAmount(text)), what));
+    },
+    'POST /freeze': (req) => flags(req, false),
+    'POST /unfreeze': (req) => flags(req, true),
+    'POST /clawback': async (req) => {
+      const { address: from, amount: text } = await bodyOf(req, bodies.clawback);
+      const operation = Operation.clawback({ from, asset: sdkAsset(accounts.usdc), amount: text });
+      return applied(await issuer.run(operation));
+    },
+  };
+}
+
+function ledgerRoutes({ core, clock }: ControlDeps): Record<string, Handler> {
+  const clockBody = (): object => {
+    const { mode, ledgerMs } = clock.settings();
+    return { mode, ledger_ms: ledgerMs, latest_ledger: core.latest().sequence, closed_at: core.latest().closedAt };
+  };
+  return {
+    'POST /ledgers/close': async (req) => {
+      const { count: times, close_time: closeTime } = await bodyOf(req, bodies.close);
+      for (let index = 0; index < times; index += 1) core.closeLedger(closeTime);
+      const { sequence, hash, closedAt, transactions } = core.latest();
+      return { ledger: sequence, hash, closed_at: closedAt, transactions: transactions.map((record) => record.hash) };
+    },
+    'GET /clock': clockBody,
+    'POST /clock': async (req) => {
+      const { ledger_ms: ledgerMs, mode } = await bodyOf(req, bodies.clock);
+      const implied = ledgerMs === undefined ? clock.settings().mode : ledgerMs === 0 ? 'manual' : 'interval';
+      const next = { mode: mode ?? implied, ledgerMs: ledgerMs ?? clock.settings().ledgerMs };
+      if (next.mode === 'interval' && next.ledgerMs === 0)
+        throw new ControlError(422, 'ledger_ms: must be positive for mode interval');
+      clock.set(next);
+      return clockBody();
+    },
+    'GET /dump': () => core.dump(),
+    'POST /reset': async (req) => {
+      await bodyOf(req, bodies.nothing);
+      const settings = clock.settings();
+      core.reset(settings.mode === 'manual' ? MANUAL_GENESIS_TIME : closeTimeOf(settings, 0));
+      return { ledger: core.latest().sequence };
+    },
+    'POST /prune': async (req) => {
+      core.prune((await bodyOf(req, bodies.prune)).oldest);
+      return { oldest_ledger: core.oldest() };
+    },
+    'POST /capacity': async (req) => {
+      const changed = await bodyOf(req, bodies.capacity);
+      Object.assign(core.capacity, changed);
+      return core.capacity;
+    },
+  };
+}
+
+function faultRoutes({ faults, trustlessWork }: ControlDeps): Record<string, Handler> {
+  return {
+    'GET /faults': () => ({ faults: faults.list(), known: FAULTS }),
+    'POST /faults': async (req) => {
+      const { retry_after: retryAfter, delay_ms: delayMs, ...rest } = await bodyOf(req, bodies.fault);
+      const optional = {
+        ...rest,
+        ...(retryAfter === undefined ? {} : { retryAfter }),
+        ...(delayMs === undefined ? {} : { delayMs }),
+      };
+      const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
+      return faults.set({ ...given, name: rest.name });
+    },
+    'DELETE /faults': (req) => {
+      const name = queryOf(req).get('name');
+      if (name !== null && !Object.hasOwn(FAULTS, name)) throw new ControlError(404, `no fault ${name}`);
+      faults.clear((name ?? undefined) as FaultName | undefined);
+      return { faults: faults.list() };
+    },
+    'GET /journal': () => ({ fired: faults.journal() }),
+    'GET /trustless-work': () => trustlessWork,
+    'POST /trustless-work': async (req) => {
+      const known = Object.keys(trustlessWork) as [string, ...string[]];
+      const changed = await bodyOf(req, z.partialRecord(z.enum(known), z.union([z.boolean(), z.int().min(0)])));
+      return Object.assign(trustlessWork, changed);
+    },
+  };
+}
+
+/** Mounts the control routes under `/control`. */
+export function createControl(deps: ControlDeps): Face {
+  const routes: Record<string, Handler> = {
+    'GET /info': () => deps.info(),
+    'GET /health': () => ({ status: 'ok', ledger: deps.core.latest().sequence }),
+    ...moneyRoutes(deps),
+    ...ledgerRoutes(deps),
+    ...faultRoutes(deps),
+  };
+  return {
+    prefix: '/control',
+    handle: async (req, res, path) => {
+      const handler = routes[`${req.method ?? 'GET'} ${path}`];
+      if (handler === undefined)
+        return sendJson(res, 404, { error: 'no such control route', routes: Object.keys(routes) });
+      try {
+        sendJson(res, 200, await handler(req));
+      } catch (error) {
+        if (error instanceof OperationFailed) return sendJson(res, 400, { error: error.message, code: error.code });
+        if (error instanceof ControlError) return sendJson(res, error.status, { error: error.message });
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * The journal: one line per closed ledger, on disk before the ledger is visible, so that a process killed at any moment
+ * comes back with everything that anybody could have seen.
+ */
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+
+/** What a network starts from. */
+export interface Origin {
+  readonly network_passphrase: string;
+  readonly seed: string;
+  /** unix seconds of the genesis ledger */
+  readonly genesis_time: number;
+}
+
+/** All that is needed to close the same ledger again. */
+export interface JournalLedger {
+  readonly sequence: number;
+  readonly closed_at: number;
+  /** stroops per operation */
+  readonly fees: { readonly classic: string; readonly soroban: string };
+  /** envelopes in the order they applied */
+  readonly envelopes: readonly string[];
+  readonly hash: string;
+}
+
+export interface Journal {
+  /** What a previous process left: its origin and its ledgers; undefined for a new file. */
+  readonly found: { readonly origin: Origin; readonly ledgers: readonly JournalLedger[] } | undefined;
+  /** Starts over with a new network. */
+  begin(origin: Origin): void;
+  append(ledger: JournalLedger): void;
+  close(): void;
+}
+
+/** Complete lines only: a process that died while writing leaves half a line that nobody saw the effect of. */
+function completeText(path: string): string {
+  if (!existsSync(path)) return '';
+  const text = readFileSync(path, 'utf8');
+  return text.slice(0, text.lastIndexOf('\n') + 1);
+}
+
+export function openJournal(path: string): Journal {
+  const text = completeText(path);
+  const [head, ...rest] = text.split('\n').filter((line) => line !== '');
+  const found =
+    head === undefined
+      ? undefined
+      : { origin: JSON.parse(head) as Origin, ledgers: rest.map((line) => JSON.parse(line) as JournalLedger) };
+  const file = openSync(path, existsSync(path) ? 'r+' : 'w+');
+  ftruncateSync(file, Buffer.byteLength(text));
+  let end = Buffer.byteLength(text);
+  const write = (value: object): void => {
+    end += writeSync(file, `${JSON.stringify(value)}\n`, end);
+    fsyncSync(file);
+  };
+  return {
+    found,
+    begin: (origin) => {
+      ftruncateSync(file, 0);
+      end = 0;
+      write(origin);
+    },
+    append: write,
+    close: () => closeSync(file),
+  };
+}
+
+/** For a network that lives in memory only. */
+export function noJournal(): Journal {
+  return { found: undefined, begin: () => undefined, append: () => undefined, close: () => undefined };
+}
