@@ -125,3 +125,9 @@ export interface ChainReaderInput {
   readonly network: string;
   readonly task_queue_prefix: string;
 }
+
+/** Repair of a parked step: try it again. The only repair that the Temporal UI may send. */
+export interface RetryRequest extends Origin {
+  readonly reason: string | null;
+}
+export const retryUpdate = defineUpdate<OrderAnswer, [RetryRequest]>('retry');

@@ -24,8 +24,8 @@ export const ChainTransaction = defineEntity({
     /** of the inner transaction: the only hash sure to be the one that lands */
     innerHash: p.text().unique(),
     contractId: p.text().nullable(),
-    /** latest ledger when it was first sent: a history that begins later cannot prove absence */
-    submittedLedger: p.integer().nullable(),
+    /** latest ledger when it was signed: a history that begins later cannot prove absence */
+    signedLedger: p.integer().nullable(),
     ledger: p.integer().nullable(),
     feeCharged: p.bigint('bigint').nullable(),
     resultXdr: p.text().nullable(),
@@ -64,6 +64,8 @@ export const SourceLease = defineEntity({
     /** lower goes first: refund and release before the rest */
     priority: p.integer(),
     queuedAt: p.datetime(6),
+    /** a waiter that stopped asking is passed over */
+    polledAt: p.datetime(6),
     heldAt: p.datetime(6).nullable(),
   },
 });

@@ -1,5 +1,5 @@
 /** Shapes stored on the order's rows that several layers share. */
-import type { OperationCause, OperationStatus, OrderVerb } from '../statuses.ts';
+import type { DueAction, OperationCause, OperationStatus, OrderStatus, OrderVerb, WaitingFor } from '../statuses.ts';
 
 /** A problem (RFC 9457) as it is stored with an operation that failed. */
 export interface StoredProblem {
@@ -40,4 +40,15 @@ export interface EscrowWallets {
   readonly dispute_resolver: WalletRef;
   readonly deploy_signer: WalletRef;
   readonly funder: WalletRef;
+}
+
+/** What the order workflow knows about its row: the machine's view and the next timer. Small: it is in every history. */
+export interface OrderState {
+  readonly status: OrderStatus;
+  readonly auto: boolean;
+  readonly delivered: boolean;
+  readonly approved: boolean;
+  readonly waiting_for: WaitingFor | null;
+  readonly operation: { readonly id: string; readonly verb: OrderVerb; readonly status: OperationStatus } | null;
+  readonly due: { readonly action: DueAction; readonly at: string } | null;
 }

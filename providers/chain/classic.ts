@@ -3,7 +3,7 @@ import { Account, Asset as StellarAsset, Operation, TransactionBuilder } from '@
 import type { Asset } from '../../domain/chain.ts';
 
 /** Seconds after the latest ledger for which our own envelopes are valid. */
-const VALIDITY = 120;
+export const PROVISIONING_LIFETIME_S = 120;
 /** Wallets whose operations and signatures fit into one transaction. */
 export const MAX_WALLETS = 19;
 
@@ -29,7 +29,7 @@ export function buildProvisioning(options: {
   const builder = new TransactionBuilder(new Account(source, sequence.toString()), {
     fee: baseFee.toString(),
     networkPassphrase,
-    timebounds: { minTime: 0, maxTime: chainTime + VALIDITY },
+    timebounds: { minTime: 0, maxTime: chainTime + PROVISIONING_LIFETIME_S },
   });
   for (const wallet of wallets) {
     builder.addOperation(Operation.beginSponsoringFutureReserves({ sponsoredId: wallet, source: sponsor }));

@@ -1,0 +1,179 @@
+/** An operation on chain as the order's row shows it: begun, failed (compensated), parked, taken up again. */
+import { sql } from 'kysely';
+import { fundDead } from '../../db/ledger/balances.ts';
+import { type Sql, inTransaction } from '../../db/sql.ts';
+import { newId } from '../../domain/ids.ts';
+import { TRANSITIONS } from '../../domain/order/machine.ts';
+import type { OrderState } from '../../domain/order/shapes.ts';
+import { isReason } from '../../domain/reasons.ts';
+import type { EscrowStatus, OrderStatus, OrderVerb } from '../../domain/statuses.ts';
+import type { Deps } from '../context.ts';
+import { openEscrow, walletsReady } from '../escrow/roles.ts';
+import {
+  type LockedOrder,
+  type OperationInput,
+  type OrderEvent,
+  correlation,
+  demand,
+  isRepeat,
+  lockOrder,
+  newOperation,
+  recordOrderChange,
+  stateOf,
+  storedProblem,
+  updateOrder,
+} from './order-row.ts';
+
+const ENTERED_EVENTS: Partial<Record<OrderStatus, OrderEvent>> = {
+  ESCROW_CREATING: { type: 'order.escrow_creating' },
+  RELEASE_REQUESTED: { type: 'order.release_requested' },
+};
+
+/** Statuses an escrow shows while, and after, an operation that was proved dead. */
+const ESCROW_WHILE: Partial<Record<OrderVerb, { running: EscrowStatus; dead: EscrowStatus }>> = {
+  escrow: { running: 'CREATING', dead: 'CREATING' },
+  fund: { running: 'FUNDING', dead: 'CREATED' },
+};
+
+export function createOrderOperationActivities(deps: Deps) {
+  const { orm } = deps;
+  return {
+    /**
+     * Opens an operation on the row. An escrow cannot be deployed before its wallets exist: then the order waits, without
+     * an operation, when the system asked; a caller's operation waits in its first step.
+     * @throws ApplicationFailure INVALID_STATE
+     */
+    async beginOperation(
+      input: OperationInput & { verb: OrderVerb; entered: OrderStatus | null },
+    ): Promise<OrderState> {
+      return inTransaction(orm, async (trx) => {
+        const order = await lockOrder(trx, input.order_id);
+        if (isRepeat(order, input.operation_id)) return stateOf(order);
+        demand(order, input.verb);
+        if (input.verb === 'escrow') {
+          if (input.cause === 'AUTO' && !(await walletsReady(trx, order))) return waitForWallet(trx, order, input);
+          await openEscrow(trx, deps, order);
+        }
+        const begun = await updateOrder(trx, order, {
+          ...(input.entered === null ? {} : { status: input.entered }),
+          waitingFor: null,
+          operation: newOperation(input, input.verb, new Date()),
+        });
+        const escrowStatus = ESCROW_WHILE[input.verb]?.running;
+        if (escrowStatus !== undefined) await setEscrowStatus(trx, order.id, escrowStatus);
+        const event = input.entered === null ? undefined : ENTERED_EVENTS[input.entered];
+        await recordOrderChange(trx, begun, input, event === undefined ? [] : [event]);
+        return stateOf(begun);
+      });
+    },
+
+    /** Compensation: the operation's transaction is proved dead, the order stands where the machine says. */
+    async failOperation(input: {
+      order_id: string;
+      operation_id: string;
+      reason: string;
+      detail: string;
+      transaction_hash: string | null;
+    }): Promise<OrderState> {
+      return inTransaction(orm, async (trx) => {
+        const order = await lockOrder(trx, input.order_id);
+        const operation = order.operation;
+        if (operation?.id !== input.operation_id || operation.status === 'FAILED') return stateOf(order);
+        const reason = isReason(input.reason) ? input.reason : 'OPERATION_FAILED';
+        const back = TRANSITIONS.find(
+          (candidate) =>
+            candidate.verb === operation.verb &&
+            (candidate.from === order.status || candidate.through.includes(order.status)),
+        );
+        const failed = {
+          ...operation,
+          status: 'FAILED' as const,
+          transaction_hash: input.transaction_hash ?? operation.transaction_hash,
+          error: storedProblem(reason, input.detail),
+          finished_at: new Date().toISOString(),
+        };
+        const status = back?.ifDead ?? order.status;
+        const after = await updateOrder(trx, order, { status, waitingFor: null, operation: failed });
+        const escrowStatus = ESCROW_WHILE[operation.verb]?.dead;
+        if (escrowStatus !== undefined) await setEscrowStatus(trx, order.id, escrowStatus);
+        const event = { type: 'order.operation_failed' as const, change: { operation: failed } };
+        await recordOrderChange(trx, after, origin(operation.request_id), [event]);
+        return stateOf(after);
+      });
+    },
+
+    /** Compensation: the money that was on its way into the contract never left; the reservation stands. */
+    async voidFunding(input: { order_id: string; operation_id: string }): Promise<void> {
+      await inTransaction(orm, async (trx) => {
+        const order = await lockOrder(trx, input.order_id);
+        const { rows } = await sql<{ id: string }>`select id from escrows where order_id = ${order.id}`.execute(trx);
+        if (rows[0] === undefined) return;
+        const key = { workflowId: correlation().workflowId, step: 'void-funding', updateId: input.operation_id };
+        await fundDead(trx, key, { marketplaceId: order.marketplaceId, escrowId: rows[0].id });
+      });
+    },
+
+    /** Only an operator can help: shown on the order, in the attention list and in the Temporal UI. */
+    async parkOperation(input: {
+      order_id: string;
+      operation_id: string;
+      reason: string;
+      message: string;
+      detail: unknown;
+      step: string;
+    }): Promise<OrderState> {
+      return inTransaction(orm, async (trx) => {
+        const order = await lockOrder(trx, input.order_id);
+        const operation = order.operation;
+        if (operation?.id !== input.operation_id || operation.status === 'PARKED') return stateOf(order);
+        const attention = {
+          id: newId('attention'),
+          reason: input.reason,
+          since: new Date().toISOString(),
+          allowed_repairs: ['retry'],
+        };
+        await sql`insert into attention (id, marketplace_id, resource_type, resource_id, workflow_id, reason, detail,
+            allowed_repairs, since)
+          values (${attention.id}, ${order.marketplaceId}, 'order', ${order.id}, ${correlation().workflowId},
+            ${input.reason}, ${JSON.stringify({ message: input.message, detail: input.detail, step: input.step })},
+            ${attention.allowed_repairs}, ${attention.since})`.execute(trx);
+        const parked = await updateOrder(trx, order, { operation: { ...operation, status: 'PARKED' } });
+        await recordOrderChange(trx, parked, origin(operation.request_id), [
+          { type: 'order.attention_required', change: { attention } },
+        ]);
+        return stateOf(parked);
+      });
+    },
+
+    async unparkOperation(input: { order_id: string; operation_id: string }): Promise<OrderState> {
+      return inTransaction(orm, async (trx) => {
+        const order = await lockOrder(trx, input.order_id);
+        const operation = order.operation;
+        if (operation?.id !== input.operation_id || operation.status !== 'PARKED') return stateOf(order);
+        const { rows } = await sql<{ id: string }>`
+          update attention set cleared_at = now() where resource_id = ${order.id} and cleared_at is null
+          returning id`.execute(trx);
+        const running = await updateOrder(trx, order, { operation: { ...operation, status: 'RUNNING' } });
+        const cleared = rows.map(({ id }) => ({
+          type: 'order.attention_cleared' as const,
+          change: { attention_id: id },
+        }));
+        await recordOrderChange(trx, running, origin(operation.request_id), cleared);
+        return stateOf(running);
+      });
+    },
+  };
+}
+
+const origin = (requestId: string | null) => ({ request_id: requestId, actor: null });
+
+async function waitForWallet(trx: Sql, order: LockedOrder, input: OperationInput): Promise<OrderState> {
+  if (order.waitingFor === 'WALLET') return stateOf(order);
+  const waiting = await updateOrder(trx, order, { waitingFor: 'WALLET' });
+  await recordOrderChange(trx, order, input, []);
+  return stateOf(waiting);
+}
+
+async function setEscrowStatus(trx: Sql, orderId: string, status: EscrowStatus): Promise<void> {
+  await sql`update escrows set status = ${status}, updated_at = now() where order_id = ${orderId}`.execute(trx);
+}

@@ -1,0 +1,130 @@
+/**
+ * Prepare: hold the source account, get an unsigned envelope for the intent, and hold it against the intent before it is
+ * stored. What a provider returns is untrusted input (F18).
+ */
+import { activityInfo } from '@temporalio/activity';
+import { sql } from 'kysely';
+import { type Sql, inTransaction, pool } from '../../db/sql.ts';
+import { newId } from '../../domain/ids.ts';
+import type { Intent } from '../../domain/intents.ts';
+import { ProviderError } from '../../providers/errors.ts';
+import type { VerifiedEnvelope } from '../../providers/escrow/port.ts';
+import type { Deps } from '../context.ts';
+import { refuse, waitFor } from '../failure.ts';
+import { explainRefusal, nudge } from '../escrow/refusal.ts';
+import { acquireLease, releaseLease } from './leases.ts';
+import { type StoredTransaction, latestAttempt } from './store.ts';
+import { type Target, resolveTarget } from './target.ts';
+
+export interface PrepareInput {
+  readonly intent: Intent;
+  readonly step: string;
+  readonly operation_id: string | null;
+  readonly priority: number;
+}
+
+/** Somebody else's transaction from the same source account has to land first: about one ledger. */
+const SOURCE_BUSY_MS = 300;
+const WALLET_WAIT_MS = 500;
+/** From this attempt on a waiting provider is shown on the order. */
+const SHOW_WAIT_AFTER = 3;
+
+export function createPrepareActivity(deps: Deps) {
+  const db = pool(deps.orm);
+  return {
+    /**
+     * @returns the transaction to sign; one that is signed already is handed back as it is, so that nothing is built
+     *   twice for one intent (F1, F15)
+     * @throws ApplicationFailure ENVELOPE_REJECTED, TRUSTLINE_UNUSABLE, INVALID_STATE
+     */
+    async prepareTransaction(input: PrepareInput): Promise<{ transaction_id: string }> {
+      const key = `${activityInfo().workflowExecution?.workflowId ?? ''}/${input.step}`;
+      const existing = await latestAttempt(db, key);
+      if (existing !== null && ['SIGNED', 'SUBMITTED', 'CONFIRMED'].includes(existing.status))
+        return { transaction_id: existing.id };
+      const target = await resolveTarget(deps, input.intent);
+      if (target === null) {
+        await showWait(db, input.intent, 'WALLET');
+        throw waitFor('WALLET', 'a wallet is not ready yet', WALLET_WAIT_MS);
+      }
+      if (!(await acquireLease(db, target.source, key, input.priority)))
+        throw waitFor('SOURCE_BUSY', `${target.source} is in use`, SOURCE_BUSY_MS);
+      try {
+        // Right after the deploy the gateway's index does not know the contract yet: one nudge saves a refused build.
+        if (input.intent.kind === 'FUND_ESCROW' && activityInfo().attempt === 1)
+          await nudge(deps, input.intent.orderId);
+        const envelope = await target.build();
+        const { verdict, ledger } = await target.verify(envelope);
+        if (verdict.verdict === 'STALE') throw waitFor('STALE', verdict.reason, SOURCE_BUSY_MS);
+        if (verdict.verdict === 'DIFFERENT')
+          throw refuse('ENVELOPE_REJECTED', 'the envelope is not what was asked for', {
+            differences: verdict.differences,
+          });
+        return {
+          transaction_id: await save(deps, { input, key, target, envelope, verified: verdict, ledger, existing }),
+        };
+      } catch (error) {
+        throw await translate(deps, db, input, target, key, error);
+      }
+    },
+  };
+}
+
+/** A provider's trouble is waited out; its refusal is judged by the chain, never by its words (F21). */
+async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Target, key: string, error: unknown) {
+  let failure = error;
+  if (error instanceof ProviderError) {
+    if (activityInfo().attempt >= SHOW_WAIT_AFTER) await showWait(db, input.intent, 'PROVIDER');
+    failure =
+      error.kind === 'REFUSED'
+        ? await explainRefusal(deps, target, error, activityInfo().attempt)
+        : waitFor('PROVIDER', `${error.provider}: ${error.message}`, error.retryAfterMs ?? undefined);
+  }
+  // Parked or refused without a live envelope: others may use the account.
+  if (failure instanceof Error && 'nonRetryable' in failure && failure.nonRetryable === true)
+    await releaseLease(db, key);
+  return failure;
+}
+
+async function showWait(db: Sql, intent: Intent, waitingFor: 'WALLET' | 'PROVIDER'): Promise<void> {
+  if (intent.kind === 'PROVISION_WALLETS') return;
+  await sql`update orders set waiting_for = ${waitingFor}
+    where id = ${intent.orderId} and waiting_for is distinct from ${waitingFor}`.execute(db);
+}
+
+interface Prepared {
+  readonly input: PrepareInput;
+  readonly key: string;
+  readonly target: Target;
+  readonly envelope: string;
+  readonly verified: VerifiedEnvelope;
+  readonly ledger: number;
+  readonly existing: StoredTransaction | null;
+}
+
+/** One row per attempt: an unsigned one is overwritten, a dead or failed one is followed by the next. */
+async function save(
+  deps: Deps,
+  { input, key, target, envelope, verified, ledger, existing }: Prepared,
+): Promise<string> {
+  const again = existing?.status === 'PREPARED' ? existing : null;
+  const id = again?.id ?? newId('chainTransaction');
+  const contractId = target.call === null ? null : verified.contractId;
+  await inTransaction(deps.orm, async (trx) => {
+    await sql`
+      insert into chain_transactions (id, intent_key, attempt, intent, workflow_id, marketplace_id, order_id, status,
+        source, sequence, max_time, unsigned_envelope, inner_hash, contract_id, signed_ledger, created_at)
+      values (${id}, ${key}, ${again?.attempt ?? (existing?.attempt ?? 0) + 1}, ${JSON.stringify(input.intent)},
+        ${activityInfo().workflowExecution?.workflowId ?? ''}, ${target.marketplaceId}, ${target.orderId}, 'PREPARED',
+        ${target.source}, ${verified.sequence}, ${verified.maxTime}, ${envelope}, ${verified.hash}, ${contractId},
+        ${ledger}, now())
+      on conflict (id) do update set source = excluded.source, sequence = excluded.sequence, max_time = excluded.max_time,
+        unsigned_envelope = excluded.unsigned_envelope, inner_hash = excluded.inner_hash,
+        contract_id = excluded.contract_id, signed_ledger = excluded.signed_ledger
+      where chain_transactions.status = 'PREPARED'`.execute(trx);
+    // The contract's id is known before anything is signed: a deploy whose answer is lost is found again (F1).
+    if (input.intent.kind === 'DEPLOY_ESCROW')
+      await sql`update escrows set contract_id = ${contractId} where order_id = ${input.intent.orderId}`.execute(trx);
+  });
+  return id;
+}

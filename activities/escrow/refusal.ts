@@ -1,0 +1,61 @@
+/**
+ * A gateway refused to build. Its text may be wrong and its index may lag, so the chain is asked: a recipient that cannot
+ * be paid is for an operator, a contract that is not there refuses the operation, and where the chain allows the call
+ * the provider's index is behind: it is told about our last transaction, and asked again.
+ */
+import type { ApplicationFailure } from '@temporalio/common';
+import { sql } from 'kysely';
+import { pool } from '../../db/sql.ts';
+import { ProviderError } from '../../providers/errors.ts';
+import type { Target } from '../chain/target.ts';
+import type { Deps } from '../context.ts';
+import { refuse, waitFor } from '../failure.ts';
+
+/** An index lags by seconds, now and then by minutes; after this many looks the refusal is taken for one. */
+const PATIENCE = 25;
+const INDEX_WAIT_MS = 1_000;
+
+export async function explainRefusal(
+  deps: Deps,
+  target: Target,
+  refusal: ProviderError,
+  attempt: number,
+): Promise<ApplicationFailure> {
+  const resolved = target.call;
+  if (resolved === null) return refuse('INVALID_STATE', refusal.message);
+  const unusable = await unusableTrustline(deps, resolved.escrow.asset, [
+    resolved.escrow.wallets.receiver.address,
+    resolved.escrow.wallets.platform.address,
+    resolved.escrow.wallets.funder.address,
+    deps.network.feeWallet,
+  ]);
+  if (unusable !== null)
+    return refuse('TRUSTLINE_UNUSABLE', `${unusable} cannot hold ${resolved.escrow.asset}`, { address: unusable });
+  if (attempt > PATIENCE) return refuse('INVALID_STATE', `${refusal.provider} keeps refusing: ${refusal.message}`);
+  await nudge(deps, resolved.order.id);
+  return waitFor('PROVIDER', `${refusal.provider} refused: ${refusal.message}`, INDEX_WAIT_MS);
+}
+
+async function unusableTrustline(deps: Deps, code: string, addresses: readonly string[]): Promise<string | null> {
+  const asset = deps.network.assets.find((candidate) => candidate.code === code);
+  if (asset === undefined) return null;
+  const lines = await Promise.all(
+    addresses.map(async (address) => ({ address, line: (await deps.rpc.trustline(address, asset)).value })),
+  );
+  return lines.find(({ line }) => line === null || !line.authorized)?.address ?? null;
+}
+
+/** Tells the gateway's index about the order's last landed transaction. */
+export async function nudge(deps: Deps, orderId: string): Promise<void> {
+  const { rows } = await sql<{ hash: string }>`
+    select inner_hash as hash from chain_transactions where order_id = ${orderId} and status = 'CONFIRMED'
+    order by ledger desc limit 1`.execute(pool(deps.orm));
+  if (rows[0] === undefined) return;
+  try {
+    await deps.gateway.nudge(rows[0].hash);
+  } catch (error) {
+    // A nudge is a courtesy: what matters is the next look.
+    if (!(error instanceof ProviderError)) throw error;
+    deps.log.info({ event: 'gateway.nudge_failed', order_id: orderId, reason: error.message });
+  }
+}

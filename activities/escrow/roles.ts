@@ -1,0 +1,94 @@
+/**
+ * Who plays which role on an escrow, decided once, before the deploy, and stored with it:
+ *
+ * | role | wallet |
+ * |---|---|
+ * | deploy signer | a channel account |
+ * | approver | the buyer's wallet if custodial, else the operator's |
+ * | service provider | the seller's wallet if custodial, else the operator's |
+ * | receiver | the seller's wallet |
+ * | platform | the marketplace's fee wallet |
+ * | release signer | an operator wallet of the marketplace |
+ * | dispute resolver | a resolver wallet, holding no other role (the contract forbids the resolver to open a dispute) |
+ */
+import { sql } from 'kysely';
+import type { Sql } from '../../db/sql.ts';
+import { newId } from '../../domain/ids.ts';
+import type { EscrowWallets, WalletRef } from '../../domain/order/shapes.ts';
+import type { WalletKind } from '../../domain/statuses.ts';
+import type { LockedOrder } from '../booking/order-row.ts';
+import type { Deps } from '../context.ts';
+
+interface WalletCandidate {
+  readonly id: string;
+  readonly userId: string | null;
+  readonly kind: WalletKind;
+  readonly provider: string;
+  readonly status: string;
+  readonly address: string | null;
+}
+
+async function candidates(trx: Sql, order: LockedOrder): Promise<WalletCandidate[]> {
+  const { rows } = await sql<WalletCandidate>`
+    select id, user_id as "userId", kind, provider, status, address from wallets
+    where user_id in (${order.buyerId}, ${order.sellerId})
+       or (marketplace_id = ${order.marketplaceId} and kind in ('FEE', 'OPERATOR', 'RESOLVER'))
+       or kind = 'CHANNEL'
+    order by id`.execute(trx);
+  return rows;
+}
+
+/** The wallets for an order's escrow, or null while one of them is not ready. */
+async function assignRoles(trx: Sql, order: LockedOrder): Promise<EscrowWallets | null> {
+  const wallets = await candidates(trx, order);
+  const ready = (found: WalletCandidate | undefined): WalletRef | null =>
+    found?.status === 'READY' && found.address !== null ? { wallet_id: found.id, address: found.address } : null;
+  const ofKind = (kind: WalletKind) =>
+    ready(wallets.find((wallet) => wallet.kind === kind && wallet.status === 'READY'));
+  const ofUser = (userId: string) => ready(wallets.find((wallet) => wallet.userId === userId));
+  const isCustodial = (userId: string) =>
+    wallets.some((wallet) => wallet.userId === userId && wallet.provider === 'crypto-native');
+
+  const [buyer, seller] = [ofUser(order.buyerId), ofUser(order.sellerId)];
+  const [fee, operator, resolver, channel] = [ofKind('FEE'), ofKind('OPERATOR'), ofKind('RESOLVER'), ofKind('CHANNEL')];
+  if (!buyer || !seller || !fee || !operator || !resolver || !channel) return null;
+  return {
+    approver: isCustodial(order.buyerId) ? buyer : operator,
+    service_provider: isCustodial(order.sellerId) ? seller : operator,
+    receiver: seller,
+    platform: fee,
+    release_signer: operator,
+    dispute_resolver: resolver,
+    deploy_signer: channel,
+    funder: buyer,
+  };
+}
+
+export async function walletsReady(trx: Sql, order: LockedOrder): Promise<boolean> {
+  return (await assignRoles(trx, order)) !== null;
+}
+
+/** Inserts the escrow row in CREATING, or finds it; its roles are filled in when every wallet is ready. */
+export async function openEscrow(trx: Sql, { network, gateway }: Deps, order: LockedOrder): Promise<void> {
+  const factory = network.factories.SINGLE_RELEASE;
+  const wallets = await assignRoles(trx, order);
+  await sql`
+    insert into escrows (id, order_id, marketplace_id, type, status, gateway, amount, asset, platform_fee_bps, factory_id,
+      wasm_hash, wallets, created_at, updated_at)
+    values (${newId('escrow')}, ${order.id}, ${order.marketplaceId}, 'SINGLE_RELEASE', 'CREATING', ${gateway.name},
+      ${order.amount}, ${order.asset}, ${order.platformFeeBps}, ${factory.contractId}, ${factory.wasmHash},
+      ${JSON.stringify(wallets)}, now(), now())
+    on conflict (order_id) do update set wallets = coalesce(nullif(escrows.wallets, 'null'::jsonb), excluded.wallets)`.execute(
+    trx,
+  );
+}
+
+/** Completes the roles of an escrow whose wallets were not ready when it was opened. Null: still not. */
+export async function completeRoles(trx: Sql, order: LockedOrder): Promise<EscrowWallets | null> {
+  const wallets = await assignRoles(trx, order);
+  if (wallets !== null)
+    await sql`update escrows set wallets = ${JSON.stringify(wallets)} where order_id = ${order.id} and wallets = 'null'::jsonb`.execute(
+      trx,
+    );
+  return wallets;
+}

@@ -1,0 +1,29 @@
+/** All activities by the task queue that serves them; the types are what workflows see. */
+import { createOrderOperationActivities } from './booking/order-operation.ts';
+import { createForeignBooking } from './booking/foreign.ts';
+import { createOrderVerbs } from './booking/order-verbs.ts';
+import { createPrepareActivity } from './chain/prepare.ts';
+import { createSettleActivity } from './chain/settle.ts';
+import type { Deps } from './context.ts';
+import { createSignActivity } from './signing/sign.ts';
+
+/** Queue `orders`: short database work, most of it as local activities. */
+export const createOrderActivities = (deps: Deps) => ({
+  ...createOrderVerbs(deps),
+  ...createOrderOperationActivities(deps),
+  ...createForeignBooking(deps),
+});
+/** Queue `escrow-api`: what calls the escrow gateway's REST API. */
+export const createEscrowApiActivities = (deps: Deps) => ({ ...createPrepareActivity(deps) });
+/** Queue `chain`: own envelopes, submission, confirmation, booking. */
+export const createChainActivities = (deps: Deps) => ({
+  ...createPrepareActivity(deps),
+  ...createSettleActivity(deps),
+});
+/** Queue `signing`: the only one whose worker opens keys. */
+export const createSigningActivities = (deps: Deps) => ({ ...createSignActivity(deps) });
+
+export type OrderActivities = ReturnType<typeof createOrderActivities>;
+export type EscrowApiActivities = ReturnType<typeof createEscrowApiActivities>;
+export type ChainActivities = ReturnType<typeof createChainActivities>;
+export type SigningActivities = ReturnType<typeof createSigningActivities>;

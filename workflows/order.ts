@@ -1,0 +1,146 @@
+/**
+ * One order, from creation to CLOSED. Read top to bottom: messages, the steps behind each verb, the life.
+ *
+ *   ORDER_CREATED → FUNDS_RESERVED → ESCROW_CREATING → ESCROW_FUNDING → IN_PROGRESS → RELEASE_REQUESTED → CLOSED
+ *
+ * What is allowed is decided by `domain/order/machine.ts`; what is true is the row: every step writes it with a
+ * compare-and-set and hands back the state, so that the workflow can start from its row in mid-life (`resume`).
+ */
+import type { UpdateDefinition } from '@temporalio/common';
+import { allHandlersFinished, condition, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { OrderState } from '../domain/order/shapes.ts';
+import type { DueAction, OrderVerb } from '../domain/statuses.ts';
+import {
+  type CreateOrder,
+  type OrderAnswer,
+  type OrderInput,
+  type VerbRequest,
+  cancelUpdate,
+  createOrderUpdate,
+  deliverUpdate,
+  escrowUpdate,
+  extendUpdate,
+  foreignTransactionSignal,
+  fundUpdate,
+  orderWakeSignal,
+  releaseUpdate,
+  reserveUpdate,
+  retryUpdate,
+} from './messages.ts';
+import { type OperationRequest, createOrderOperations } from './order-operations.ts';
+import { now } from './clock.ts';
+import { createVerbGate } from './verb-gate.ts';
+
+/** A creation that was refused leaves a workflow without an order: it ends itself when none comes. */
+const CREATION_LIMIT = '1 minute';
+/** A deadline whose verb failed is tried again after this long. */
+const DEADLINE_RETRY_MS = 60_000;
+
+/** What the system does when a deadline is over. */
+const DEADLINE_VERBS: Partial<Record<DueAction, 'cancel' | 'release'>> = { EXPIRE: 'cancel', AUTO_RELEASE: 'release' };
+
+export async function order(input: OrderInput): Promise<void> {
+  let state: OrderState | null = null;
+  let woken = false;
+  let notBefore = 0;
+  const operations = createOrderOperations(input, (next) => {
+    state = next;
+  });
+  const gate = createVerbGate(() => state, operations.refresh);
+  const answer = (): OrderAnswer => ({ order_id: input.order_id, status: state?.status ?? 'ORDER_CREATED' });
+
+  /** A verb of the API: admitted by the validator, checked again under the mutex, run to its settled state. */
+  const handle = <Request extends VerbRequest>(
+    update: UpdateDefinition<OrderAnswer, [Request]>,
+    verb: OrderVerb,
+    run: (request: Request & OperationRequest) => Promise<void>,
+  ): void => {
+    const handler = async (request: Request) => {
+      await condition(() => state !== null);
+      await gate.run(verb, () => run({ ...request, cause: 'API' }));
+      return answer();
+    };
+    setHandler(update, handler, { validator: (_request: Request) => gate.admit(verb) });
+  };
+
+  setHandler(createOrderUpdate, async (request: CreateOrder) => {
+    await operations.create(request);
+    return answer();
+  });
+  handle(reserveUpdate, 'reserve', operations.reserve);
+  handle(escrowUpdate, 'escrow', operations.escrow);
+  handle(fundUpdate, 'fund', operations.fund);
+  handle(deliverUpdate, 'deliver', operations.deliver);
+  handle(releaseUpdate, 'release', operations.release);
+  handle(cancelUpdate, 'cancel', operations.cancel);
+  handle(extendUpdate, 'extend', operations.extend);
+  setHandler(retryUpdate, operations.retry, { validator: operations.validateRetry });
+  setHandler(orderWakeSignal, () => {
+    woken = true;
+  });
+  setHandler(foreignTransactionSignal, ({ transaction_hash }) => operations.bookForeign(transaction_hash));
+
+  if (input.resume === true) await operations.resume();
+  else if (!(await condition(() => state !== null, CREATION_LIMIT))) return;
+
+  while (current() !== 'CLOSED') {
+    if (!gate.busy()) await advance();
+    const due = dueInMs();
+    const before = state;
+    const changed = () => woken || (!gate.busy() && state !== before) || current() === 'CLOSED';
+    if (due === null) await condition(changed);
+    else if (!(await condition(changed, due))) await atDeadline();
+    woken = false;
+  }
+  await condition(allHandlersFinished);
+
+  function current() {
+    return state?.status ?? null;
+  }
+
+  /** What the system does by itself: `auto` orders go on to IN_PROGRESS as far as money and wallets allow. */
+  async function advance(): Promise<void> {
+    await gate.adopt(operations.adopt);
+    for (let verb = autoVerb(state); verb !== null; verb = autoVerb(state)) {
+      const before = state;
+      const request = systemRequest(verb, 'AUTO');
+      await gate.system(verb, () => operations[verb](request));
+      // Waiting for a deposit or a wallet, or the operation failed: the next message decides.
+      if (state === before || state?.waiting_for != null || state?.operation?.status === 'FAILED') return;
+    }
+  }
+
+  /** Deadlines are the system's verbs: same mutex, same check; behind a running operation they wait for its end. */
+  async function atDeadline(): Promise<void> {
+    const due = state?.due ?? null;
+    const verb = due === null ? undefined : DEADLINE_VERBS[due.action];
+    if (verb !== undefined) await gate.system(verb, () => operations[verb](systemRequest(verb, 'DEADLINE')));
+    if (state?.due != null) notBefore = now() + DEADLINE_RETRY_MS;
+  }
+
+  function dueInMs(): number | null {
+    if (state?.due == null) return null;
+    return Math.max(0, Math.max(Date.parse(state.due.at), notBefore) - now());
+  }
+
+  function systemRequest(verb: string, cause: 'AUTO' | 'DEADLINE'): OperationRequest {
+    // Derived from the run and the point in history: a replay finds the same id, a new attempt gets another.
+    const { runId, historyLength } = workflowInfo();
+    const id = `op_${runId.replaceAll('-', '')}_${verb}_${historyLength}`;
+    return { operation_id: id, request_id: null, actor: null, reason: null, cause };
+  }
+}
+
+function autoVerb(state: OrderState | null): 'reserve' | 'escrow' | 'fund' | null {
+  if (state === null || !state.auto) return null;
+  switch (state.status) {
+    case 'ORDER_CREATED':
+      return 'reserve';
+    case 'FUNDS_RESERVED':
+      return 'escrow';
+    case 'ESCROW_FUNDING':
+      return 'fund';
+    default:
+      return null;
+  }
+}

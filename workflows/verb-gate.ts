@@ -1,0 +1,93 @@
+/**
+ * One operation at a time per order. A validator alone is not enough: two updates delivered together both pass it. And a
+ * validator that always judges state loses updates when a reset admits later ones again, all in one activation. So:
+ * behind an operation that began in the *same* activation a verb queues; behind one that began earlier it is refused at
+ * once; and whoever gets the mutex is checked again.
+ */
+import { ApplicationFailure, condition, workflowInfo } from '@temporalio/workflow';
+import { allowedVerbs, refusal, transitionOf } from '../domain/order/machine.ts';
+import type { OrderState } from '../domain/order/shapes.ts';
+import type { OrderVerb } from '../domain/statuses.ts';
+import { asRefusal } from './failure.ts';
+
+export interface VerbGate {
+  /** Validator: synchronous, pure, throws the refusal. */
+  admit(verb: OrderVerb): void;
+  /** Takes the mutex, checks again and runs. @throws ApplicationFailure */
+  run(verb: OrderVerb, work: () => Promise<void>): Promise<void>;
+  /** The same for the system's verbs: a refusal means that there is nothing to do. */
+  system(verb: OrderVerb, work: () => Promise<void>): Promise<void>;
+  /** An operation that runs on the row without anybody driving it (a resumed or reset run): taken up where it stands. */
+  adopt(work: (state: OrderState) => Promise<void>): Promise<void>;
+  busy(): boolean;
+}
+
+export function createVerbGate(state: () => OrderState | null, refresh: () => Promise<void>): VerbGate {
+  let holder: { readonly since: number } | null = null;
+  let waiting = 0;
+
+  const refuse = (view: OrderState, verb: OrderVerb, retryable: boolean): ApplicationFailure =>
+    ApplicationFailure.nonRetryable(
+      retryable ? `${verb} has to wait: another operation is running` : refusal(view, verb),
+      'INVALID_STATE',
+      {
+        current_status: view.status,
+        allowed: retryable ? [] : allowedVerbs(view),
+        retryable,
+      },
+    );
+
+  const check = (verb: OrderVerb): void => {
+    const view = state();
+    if (view !== null && transitionOf(view, verb) === null)
+      throw refuse(view, verb, view.operation?.status === 'RUNNING');
+  };
+
+  const locked = async (work: () => Promise<void>): Promise<void> => {
+    waiting += 1;
+    await condition(() => holder === null);
+    waiting -= 1;
+    holder = { since: workflowInfo().historyLength };
+    try {
+      await work();
+    } catch (error) {
+      // The row knows better than we do (another run moved it): take its state before answering.
+      if (asRefusal(error)?.type === 'INVALID_STATE') await refresh();
+      throw asRefusal(error) ?? error;
+    } finally {
+      holder = null;
+    }
+  };
+
+  const run = (verb: OrderVerb, work: () => Promise<void>): Promise<void> =>
+    locked(async () => {
+      check(verb);
+      await work();
+    });
+
+  const unlessRefused = async (attempt: Promise<void>): Promise<void> => {
+    try {
+      await attempt;
+    } catch (error) {
+      if (asRefusal(error) === null) throw error;
+    }
+  };
+
+  return {
+    admit: (verb) => {
+      const view = state();
+      if (holder === null && waiting === 0) return check(verb);
+      const sameActivation = holder === null || holder.since === workflowInfo().historyLength;
+      if (!sameActivation && view !== null) throw refuse(view, verb, true);
+    },
+    run,
+    system: (verb, work) => unlessRefused(run(verb, work)),
+    adopt: async (work) => {
+      const view = state();
+      if (holder !== null || view === null) return;
+      if (view.operation?.status === 'RUNNING' || view.operation?.status === 'PARKED')
+        await unlessRefused(locked(() => work(view)));
+    },
+    busy: () => holder !== null || waiting > 0,
+  };
+}
