@@ -1,7 +1,7 @@
 /** From a contract call to the unsigned envelope that the acting wallet signs. */
 import { createHash } from 'node:crypto';
 import { Account, Address, Operation, type Transaction, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
-import type { Deployment, assemble } from '../contracts/index.ts';
+import { type Deployment, assemble } from '../contracts/index.ts';
 import type { Core, LedgerView } from '../core/types.ts';
 import type { Action, BuildContext, Call } from './actions.ts';
 import { ApiError, contractError, escrowNotFound } from './errors.ts';
@@ -56,7 +56,6 @@ function unsigned(call: Call, view: LedgerView): Transaction {
 /** @returns a function that builds one action's envelope (base64) from a request body. @throws ApiError */
 export function createBuilder(deps: {
   readonly core: Core;
-  readonly assemble: typeof assemble;
   readonly deployment: Deployment;
   readonly model: ReadModel;
   readonly misMapping: () => boolean;
@@ -81,7 +80,7 @@ export function createBuilder(deps: {
   return (action, body) => {
     const call = action.build(body, context);
     const view = core.view();
-    const assembled = deps.assemble(view, unsigned(call, view));
+    const assembled = assemble(view, unsigned(call, view));
     if (!assembled.ok) throw contractError(assembled, action.type, deps.misMapping());
     return assembled.transaction.toXdr();
   };

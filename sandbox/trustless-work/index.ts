@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import type { Deployment, assemble } from '../contracts/index.ts';
+import type { Deployment } from '../contracts/index.ts';
 import { readBody, sendJson } from '../core/http.ts';
 import type { Core, Face } from '../core/types.ts';
 import { ACTIONS } from './actions.ts';
@@ -69,11 +69,10 @@ const forceBody = z.strictObject({ txHash: label });
 
 /**
  * The face under `/trustless-work`. Rejections are V1 error bodies.
- * `assemble` simulates and completes a contract call; `deployment` names factories, WASM hashes and the fee wallet.
+ * `deployment` names factories, WASM hashes and the fee wallet.
  */
 export function createTrustlessWork(deps: {
   readonly core: Core;
-  readonly assemble: typeof assemble;
   readonly deployment: Deployment;
   readonly options?: Partial<TrustlessWorkOptions>;
   readonly now?: () => number;
