@@ -1,4 +1,244 @@
 /**
  * The façade through which the API drives workflows: ids, policies and deadlines live here, so that routes speak of
- * orders and users only. Failures come back as `Refusal` (a reason and its details) or `Unavailable`.
+ * orders and users only. Failures come back as `Refusal` (a reason and its details), `NotRunning` or `Unavailable`.
  */
+import {
+  ApplicationFailure,
+  Client,
+  Connection,
+  ServiceError,
+  WithStartWorkflowOperation,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { isReason } from '../domain/reasons.ts';
+import { Refusal, type RefusalDetails, Unavailable } from '../domain/refusal.ts';
+import { orderWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
+import {
+  type ChangeUser,
+  type CreateOrder,
+  type CreateUser,
+  type DeliverRequest,
+  type ExtendRequest,
+  type OrderAnswer,
+  type OrderInput,
+  type UserAnswer,
+  type VerbRequest,
+  type WalletInput,
+  cancelUpdate,
+  changeUserUpdate,
+  createOrderUpdate,
+  createUserUpdate,
+  deliverUpdate,
+  escrowUpdate,
+  extendUpdate,
+  fundUpdate,
+  releaseUpdate,
+  reserveUpdate,
+} from './messages.ts';
+
+const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
+const MARKETPLACE_ID = defineSearchAttributeKey('MarketplaceId', 'KEYWORD');
+const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
+const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
+
+/** A verb with what it takes. */
+export type VerbCall =
+  | { readonly verb: 'reserve' | 'cancel' | 'escrow' | 'fund' | 'release'; readonly request: VerbRequest }
+  | { readonly verb: 'deliver'; readonly request: DeliverRequest }
+  | { readonly verb: 'extend'; readonly request: ExtendRequest };
+
+const PLAIN_UPDATES = {
+  reserve: reserveUpdate,
+  cancel: cancelUpdate,
+  escrow: escrowUpdate,
+  fund: fundUpdate,
+  release: releaseUpdate,
+} as const;
+
+export interface CallOptions {
+  /** Repeating a call with the same id attaches to the first one and gets its outcome. */
+  readonly updateId: string;
+  /** milliseconds until the call ends as `Unavailable` */
+  readonly timeoutMs: number;
+  /** ends the call when nobody waits for its answer any more; what was accepted goes on */
+  readonly signal?: AbortSignal;
+}
+
+/** No open workflow of this id: the order is closed, or Temporal lost it. The rows know which. */
+export class NotRunning extends Error {
+  override readonly name = 'NotRunning';
+}
+
+export interface WorkflowClient {
+  /** Creates the order, or finds it. @throws Refusal, Unavailable; NotRunning when it was created and closed long ago */
+  createOrder(request: CreateOrder, options: CallOptions): Promise<OrderAnswer>;
+  /** Resolves when the verb's operation has settled. @throws Refusal, NotRunning, Unavailable */
+  orderVerb(orderId: string, call: VerbCall, options: CallOptions): Promise<OrderAnswer>;
+  /** Starts the workflow of an open order from its row. */
+  resumeOrder(orderId: string): Promise<void>;
+  createUser(request: CreateUser, options: CallOptions): Promise<UserAnswer>;
+  changeUser(walletId: string, change: ChangeUser, options: CallOptions): Promise<UserAnswer>;
+  /** Starts the workflows of wallets that are rows already (a marketplace's own); running ones stay. */
+  ensureWallets(walletIds: readonly string[]): Promise<void>;
+  /** How many pollers serve the workflows' queue. */
+  orderPollers(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface WorkflowClientOptions {
+  readonly address: string;
+  readonly namespace: string;
+  readonly taskQueuePrefix: string;
+  readonly network: string;
+  readonly paymentSource: 'shared' | 'stream';
+}
+
+const START_TIMEOUT_MS = 10_000;
+
+/** Connects at the first call: an API that boots while Temporal is down still serves reads. */
+export function createWorkflowClient(options: WorkflowClientOptions): WorkflowClient {
+  const connection = Connection.lazy({ address: options.address });
+  const client = new Client({ connection, namespace: options.namespace });
+  const taskQueue = `${options.taskQueuePrefix}orders`;
+
+  /** Every call has a deadline: the connection's own retries go on for half a minute. */
+  const guarded = async <T>(call: Omit<CallOptions, 'updateId'>, work: () => Promise<T>): Promise<T> => {
+    const limited = () => client.withDeadline(Date.now() + call.timeoutMs, work);
+    try {
+      return await (call.signal === undefined ? limited() : client.withAbortSignal(call.signal, limited));
+    } catch (error) {
+      throw translate(error);
+    }
+  };
+
+  const orderOptions = (input: OrderInput) => ({
+    workflowId: orderWorkflowId(input.order_id),
+    taskQueue,
+    args: [input],
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
+    staticSummary: `order ${input.order_id}`,
+  });
+  const walletOptions = (walletId: string, resume: boolean) => ({
+    workflowId: walletWorkflowId(walletId),
+    taskQueue,
+    args: [
+      {
+        wallet_id: walletId,
+        network: options.network,
+        task_queue_prefix: options.taskQueuePrefix,
+        follow: true,
+        source: options.paymentSource,
+        ...(resume ? { resume } : {}),
+      } satisfies WalletInput,
+    ],
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
+    typedSearchAttributes: [{ key: WALLET_ID, value: walletId }],
+    staticSummary: `wallet ${walletId}`,
+  });
+
+  return {
+    createOrder: (request, call) =>
+      guarded(call, () =>
+        client.workflow.executeUpdateWithStart(createOrderUpdate, {
+          args: [request],
+          updateId: call.updateId,
+          startWorkflowOperation: new WithStartWorkflowOperation('order', {
+            ...orderOptions({ order_id: request.order_id, task_queue_prefix: options.taskQueuePrefix }),
+            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            typedSearchAttributes: [
+              { key: ORDER_ID, value: request.order_id },
+              { key: MARKETPLACE_ID, value: request.marketplace_id },
+              { key: ORDER_STATUS, value: 'ORDER_CREATED' },
+            ],
+            memo: { request_id: request.request_id },
+          }),
+        }),
+      ),
+
+    orderVerb: (orderId, { verb, request }, { updateId, ...call }) =>
+      guarded(call, () => {
+        const handle = client.workflow.getHandle(orderWorkflowId(orderId));
+        if (verb === 'deliver') return handle.executeUpdate(deliverUpdate, { args: [request], updateId });
+        if (verb === 'extend') return handle.executeUpdate(extendUpdate, { args: [request], updateId });
+        return handle.executeUpdate(PLAIN_UPDATES[verb], { args: [request], updateId });
+      }),
+
+    resumeOrder: (orderId) =>
+      guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+        const input = { order_id: orderId, task_queue_prefix: options.taskQueuePrefix, resume: true };
+        await client.workflow.start('order', {
+          ...orderOptions(input),
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          typedSearchAttributes: [{ key: ORDER_ID, value: orderId }],
+        });
+      }),
+
+    createUser: (request, call) =>
+      guarded(call, () =>
+        client.workflow.executeUpdateWithStart(createUserUpdate, {
+          args: [request],
+          updateId: call.updateId,
+          startWorkflowOperation: new WithStartWorkflowOperation('wallet', {
+            ...walletOptions(request.wallet_id, false),
+            typedSearchAttributes: [
+              { key: WALLET_ID, value: request.wallet_id },
+              { key: MARKETPLACE_ID, value: request.marketplace_id },
+            ],
+            memo: { request_id: request.request_id },
+          }),
+        }),
+      ),
+
+    changeUser: (walletId, change, call) =>
+      guarded(call, () =>
+        client.workflow.executeUpdateWithStart(changeUserUpdate, {
+          args: [change],
+          updateId: call.updateId,
+          startWorkflowOperation: new WithStartWorkflowOperation('wallet', walletOptions(walletId, true)),
+        }),
+      ),
+
+    ensureWallets: async (walletIds) => {
+      await guarded({ timeoutMs: START_TIMEOUT_MS }, () =>
+        Promise.all(walletIds.map((id) => client.workflow.start('wallet', walletOptions(id, true)))),
+      );
+    },
+
+    orderPollers: () =>
+      guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+        const { pollers } = await client.workflowService.describeTaskQueue({
+          namespace: options.namespace,
+          taskQueue: { name: taskQueue },
+          // workflow tasks
+          taskQueueType: 1,
+        });
+        return pollers?.length ?? 0;
+      }),
+
+    close: () => connection.close(),
+  };
+}
+
+/** What a failed call means to the API. */
+function translate(error: unknown): unknown {
+  if (error instanceof WorkflowUpdateFailedError) return refusalIn(error.cause) ?? error;
+  if (error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError)
+    return new NotRunning(error.message);
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || error instanceof ServiceError)
+    return new Unavailable(error.message, { cause: error });
+  return error;
+}
+
+/** Handlers throw ApplicationFailures with a reason as type and the problem's extra fields as first detail. */
+function refusalIn(cause: unknown): Refusal | null {
+  if (!(cause instanceof ApplicationFailure) || !isReason(cause.type)) return null;
+  const details: unknown = cause.details?.[0];
+  return new Refusal(cause.type, cause.message, isObject(details) ? details : {});
+}
+
+const isObject = (value: unknown): value is RefusalDetails => typeof value === 'object' && value !== null;
