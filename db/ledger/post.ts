@@ -127,17 +127,22 @@ const REASON_BY_SQLSTATE: Readonly<Record<string, LedgerReason>> = {
   LD004: 'PENDING_SETTLED',
   LD005: 'PENDING_EXISTS',
   LD006: 'INVALID',
+  // numeric_value_out_of_range: more than the network can express
+  '22003': 'INVALID',
 };
+
+const CHECK_VIOLATION = '23514';
 
 const FLOOR_CONSTRAINT = /^ledger_floor_([a-z]+)_([a-z]+)$/;
 
 /** The ledger's refusal in a database error, or null when it is something else. */
 function refusalOf(error: unknown): LedgerError | null {
   if (!(error instanceof Error)) return null;
-  const { code, constraint } = error as Error & { code?: unknown; constraint?: unknown };
-  const floor = typeof constraint === 'string' ? FLOOR_CONSTRAINT.exec(constraint) : null;
+  const { code, constraint, table } = error as Error & Partial<Record<'code' | 'constraint' | 'table', string>>;
+  const floor = FLOOR_CONSTRAINT.exec(constraint ?? '');
   if (floor !== null) return new InsufficientFunds(`${floor[1]}.${floor[2]}` as AccountKind, error);
-  const reason = typeof code === 'string' ? REASON_BY_SQLSTATE[code] : undefined;
+  const broken = code === CHECK_VIOLATION && table?.startsWith('ledger_') === true;
+  const reason = broken ? 'INVALID' : REASON_BY_SQLSTATE[code ?? ''];
   return reason === undefined ? null : new LedgerError(reason, error.message, error);
 }
 
