@@ -50,12 +50,19 @@ export interface HostLog {
   event(event: EmittedEvent): void;
   failed(error: HostError): void;
   entries(successful: boolean): xdr.DiagnosticEvent[];
+  /** The log without the outermost call, which has no contract: what a failed transaction leaves to look at. */
+  emitted(): EmittedEvent[];
 }
 
 export function createHostLog(): HostLog {
-  const events: xdr.ContractEvent[] = [];
+  const events: {
+    readonly type: xdr.ContractEventType;
+    contract: string | null;
+    topics: xdr.ScVal[];
+    data: xdr.ScVal;
+  }[] = [];
   const log = (contract: string | null, topics: xdr.ScVal[], data: xdr.ScVal) =>
-    events.push(contractEvent(xdr.ContractEventType.diagnostic, contract, topics, data));
+    events.push({ type: xdr.ContractEventType.diagnostic, contract, topics, data });
   const { scvBytes, scvString } = xdr.ScVal;
   return {
     call(caller, contract, fn, args) {
@@ -69,7 +76,7 @@ export function createHostLog(): HostLog {
       log(contract, [symbol.encode('fn_return'), symbol.encode(fn)], value);
     },
     event(event) {
-      events.push(eventXdr(event));
+      events.push({ type: xdr.ContractEventType.contract, ...event });
     },
     failed(error) {
       const reason =
@@ -79,6 +86,24 @@ export function createHostLog(): HostLog {
       log(error.contract, [symbol.encode('error'), errorValue(error.failure)], scvString(reason));
     },
     entries: (successful) =>
-      events.map((event) => new xdr.DiagnosticEvent({ inSuccessfulContractCall: successful, event })),
+      events.map(({ type, contract, topics, data }) => {
+        const event = contractEvent(type, contract, topics, data);
+        return new xdr.DiagnosticEvent({ inSuccessfulContractCall: successful, event });
+      }),
+    emitted: () =>
+      events.flatMap(({ contract, topics, data }) => (contract === null ? [] : [{ contract, topics, data }])),
   };
+}
+
+const LOGGED = new Set(['fn_call', 'fn_return', 'error']);
+
+/** An event of a failed transaction as it is shown with it. */
+export function diagnosticXdr(event: EmittedEvent): xdr.DiagnosticEvent {
+  const [topic] = event.topics;
+  const logged = topic?.type === 'scvSymbol' && LOGGED.has(symbol.decode(topic));
+  const type = logged ? xdr.ContractEventType.diagnostic : xdr.ContractEventType.contract;
+  return new xdr.DiagnosticEvent({
+    inSuccessfulContractCall: false,
+    event: contractEvent(type, event.contract, event.topics, event.data),
+  });
 }

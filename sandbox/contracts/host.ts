@@ -222,7 +222,7 @@ export const invokeHostFunction: InvokeHostFunction = (view, call): InvokeOutcom
       name: failure.type === 'Contract' ? failure.name : null,
       raw: rawError(failure),
       contract,
-      events: run.events,
+      events: run.log.emitted(),
       diagnostics: run.log.entries(false),
     };
   }
