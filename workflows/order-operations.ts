@@ -15,7 +15,7 @@ import type { OrderActivities } from '../activities/index.ts';
 import { type Intent, intentSummary } from '../domain/intents.ts';
 import { REASON_TABLE, isReason } from '../domain/reasons.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
-import type { OrderStatus, OrderVerb } from '../domain/statuses.ts';
+import type { OrderVerb } from '../domain/statuses.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import type {
@@ -67,8 +67,8 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
   };
 
   /** Writes the operation on the row, runs its transactions, undoes what a dead one leaves. */
-  async function onChain(request: OperationRequest, verb: OrderVerb, entered: OrderStatus | null, parts: ChainPart[]) {
-    settled(await db.beginOperation({ order_id, verb, entered, ...operationOf(request) }));
+  async function onChain(request: OperationRequest, verb: OrderVerb, parts: ChainPart[]) {
+    settled(await db.beginOperation({ order_id, verb, ...operationOf(request) }));
     // Waiting for a wallet is not an operation: verbs and deadlines work meanwhile.
     if (last?.operation?.id !== request.operation_id || last.operation.status !== 'RUNNING') return;
     const saga = createSaga();
@@ -134,19 +134,17 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
 
   const verbs = {
     escrow: (request: OperationRequest) =>
-      onChain(request, 'escrow', 'ESCROW_CREATING', [
-        { step: 'deploy', intent: { kind: 'DEPLOY_ESCROW', orderId: order_id } },
-      ]),
+      onChain(request, 'escrow', [{ step: 'deploy', intent: { kind: 'DEPLOY_ESCROW', orderId: order_id } }]),
     fund: (request: OperationRequest) =>
-      onChain(request, 'fund', null, [
+      onChain(request, 'fund', [
         { step: 'fund', intent: { kind: 'FUND_ESCROW', orderId: order_id }, undo: 'VOID_FUNDING' },
       ]),
     deliver: (request: OperationRequest & { readonly evidence?: DeliverRequest['evidence'] }) =>
-      onChain(request, 'deliver', null, [
+      onChain(request, 'deliver', [
         { step: 'deliver', intent: { kind: 'DELIVER', orderId: order_id, evidence: request.evidence ?? [] } },
       ]),
     release: (request: OperationRequest) =>
-      onChain(request, 'release', 'RELEASE_REQUESTED', [
+      onChain(request, 'release', [
         // An approval is irreversible: what landed in an earlier attempt is not sent again (F4).
         ...(last?.approved === true
           ? []

@@ -49,19 +49,19 @@ export function createOrderOperationActivities(deps: Deps) {
       return inTransaction(orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
         if (isRepeat(order, input.operation_id)) return stateOf(order);
-        demand(order, input.verb);
+        const { enters } = demand(order, input.verb);
         if (input.verb === 'escrow') {
           if (input.cause === 'AUTO' && !(await walletsReady(trx, order))) return waitForWallet(trx, order, input);
           await openEscrow(trx, deps, order);
         }
         const begun = await updateOrder(trx, order, {
-          ...(input.entered === null ? {} : { status: input.entered }),
+          ...(enters === null ? {} : { status: enters }),
           waitingFor: null,
           operation: newOperation(input, input.verb, new Date()),
         });
         const escrowStatus = ESCROW_WHILE[input.verb]?.running;
         if (escrowStatus !== undefined) await setEscrowStatus(trx, order.id, escrowStatus);
-        const event = input.entered === null ? undefined : ENTERED_EVENTS[input.entered];
+        const event = enters === null ? undefined : ENTERED_EVENTS[enters];
         await recordOrderChange(trx, begun, input, event === undefined ? [] : [event]);
         return stateOf(begun);
       });
@@ -82,8 +82,7 @@ export function createOrderOperationActivities(deps: Deps) {
         const reason = isReason(input.reason) ? input.reason : 'OPERATION_FAILED';
         const back = TRANSITIONS.find(
           (candidate) =>
-            candidate.verb === operation.verb &&
-            (candidate.from === order.status || candidate.through.includes(order.status)),
+            candidate.verb === operation.verb && (candidate.from === order.status || candidate.enters === order.status),
         );
         const failed = {
           ...operation,

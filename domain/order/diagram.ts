@@ -3,16 +3,12 @@ import { TRANSITIONS } from './machine.ts';
 
 export function orderDiagram(): string {
   const lines = new Set<string>(['  [*] --> ORDER_CREATED: create']);
-  for (const { from, verb, through, ifDead, alsoBy } of TRANSITIONS) {
-    const label = [verb, ...alsoBy].join(' / ');
-    let previous: string = from;
-    through.forEach((status, index) => {
-      lines.add(`  ${previous} --> ${status}${index === 0 ? `: ${label}` : ''}`);
-      previous = status;
+  for (const { from, verb, enters, through, ifDead, alsoBy } of TRANSITIONS) {
+    const way = [from, ...(enters === null ? [] : [enters]), ...through];
+    way.slice(1).forEach((status, index) => {
+      lines.add(`  ${way[index]} --> ${status}${index === 0 ? `: ${[verb, ...alsoBy].join(' / ')}` : ''}`);
     });
-    const dead = through.find((status) => status !== from && status !== 'CLOSED');
-    if (ifDead !== null && dead !== undefined && through[0] === dead && dead !== 'IN_PROGRESS')
-      lines.add(`  ${dead} --> ${ifDead}: proved dead`);
+    if (ifDead !== null && enters !== null) lines.add(`  ${enters} --> ${ifDead}: proved dead`);
   }
   return ['stateDiagram-v2', ...lines, '  CLOSED --> [*]', ''].join('\n');
 }

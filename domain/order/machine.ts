@@ -7,7 +7,9 @@ import { ORDER_VERBS, type OperationStatus, type OrderStatus, type OrderVerb } f
 export interface Transition {
   readonly from: OrderStatus;
   readonly verb: OrderVerb;
-  /** statuses passed on the way, the last one is where the verb leads */
+  /** status while the verb's transactions are under way; null when it does not change before they landed */
+  readonly enters: OrderStatus | null;
+  /** statuses passed when it is done, the last one is where the verb leads */
   readonly through: readonly OrderStatus[];
   /** where the order stands when the verb's transaction is proved dead; null for verbs that touch no chain */
   readonly ifDead: OrderStatus | null;
@@ -19,9 +21,9 @@ const transition = (
   from: OrderStatus,
   verb: OrderVerb,
   through: readonly OrderStatus[],
-  ifDead: OrderStatus | null = null,
+  chain: { readonly enters?: OrderStatus; readonly ifDead: OrderStatus } | null = null,
   alsoBy: readonly string[] = [],
-): Transition => ({ from, verb, through, ifDead, alsoBy });
+): Transition => ({ from, verb, through, enters: chain?.enters ?? null, ifDead: chain?.ifDead ?? null, alsoBy });
 
 const FUNDING_DEADLINE = ['funding deadline'];
 
@@ -30,13 +32,17 @@ export const TRANSITIONS: readonly Transition[] = [
   transition('ORDER_CREATED', 'cancel', ['CLOSED'], null, FUNDING_DEADLINE),
   transition('ORDER_CREATED', 'extend', ['ORDER_CREATED']),
   transition('FUNDS_RESERVED', 'cancel', ['CLOSED'], null, FUNDING_DEADLINE),
-  transition('FUNDS_RESERVED', 'escrow', ['ESCROW_CREATING', 'ESCROW_FUNDING'], 'FUNDS_RESERVED', ['auto']),
+  transition('FUNDS_RESERVED', 'escrow', ['ESCROW_FUNDING'], { enters: 'ESCROW_CREATING', ifDead: 'FUNDS_RESERVED' }, [
+    'auto',
+  ]),
   transition('FUNDS_RESERVED', 'extend', ['FUNDS_RESERVED']),
   transition('ESCROW_FUNDING', 'cancel', ['CLOSED'], null, FUNDING_DEADLINE),
-  transition('ESCROW_FUNDING', 'fund', ['ESCROW_FUNDED', 'IN_PROGRESS'], 'ESCROW_FUNDING', ['auto']),
+  transition('ESCROW_FUNDING', 'fund', ['ESCROW_FUNDED', 'IN_PROGRESS'], { ifDead: 'ESCROW_FUNDING' }, ['auto']),
   transition('ESCROW_FUNDING', 'extend', ['ESCROW_FUNDING']),
-  transition('IN_PROGRESS', 'deliver', ['IN_PROGRESS'], 'IN_PROGRESS'),
-  transition('IN_PROGRESS', 'release', ['RELEASE_REQUESTED', 'RELEASED', 'CLOSED'], 'IN_PROGRESS'),
+  transition('IN_PROGRESS', 'deliver', ['IN_PROGRESS'], { ifDead: 'IN_PROGRESS' }),
+  transition('IN_PROGRESS', 'release', ['RELEASED', 'CLOSED'], { enters: 'RELEASE_REQUESTED', ifDead: 'IN_PROGRESS' }, [
+    'inspection period over',
+  ]),
 ];
 
 /** What decides about a verb. */
