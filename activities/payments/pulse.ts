@@ -1,0 +1,75 @@
+/**
+ * Tells waiting wallets of this process that the chain reader has moved on: at once when the reader runs here, and by
+ * looking at its cursor now and then when it runs elsewhere. One look serves all wallets of the process.
+ */
+import { sql } from 'kysely';
+import type { Orm } from '../../db/orm.ts';
+import { pool } from '../../db/sql.ts';
+
+/** How late a movement may be seen when the reader runs in another process. */
+const LOOK_MS = 500;
+
+export interface ReaderPulse {
+  /** Number of the last beat; take it before looking at the table. */
+  beat(): number;
+  /** Resolves when a beat after `since` came, or after `holdMs`. @throws when aborted */
+  next(since: number, holdMs: number, signal: AbortSignal): Promise<void>;
+  /** The reader of this process has stored something. */
+  announce(): void;
+}
+
+export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
+  let beats = 0;
+  let known: string | null = null;
+  let looking: NodeJS.Timeout | null = null;
+  const waiting = new Set<() => void>();
+
+  const announce = (): void => {
+    beats += 1;
+    for (const wake of [...waiting]) wake();
+  };
+
+  const look = async (): Promise<void> => {
+    const { rows } = await sql<{ cursor: string }>`
+      select cursor from network_cursors where network = ${network} and reader = 'payments'`.execute(pool(orm));
+    const cursor = rows[0]?.cursor ?? null;
+    if (cursor !== known) announce();
+    known = cursor;
+  };
+
+  /** Runs while somebody waits; a failed look is a look later. */
+  const schedule = (): void => {
+    if (looking !== null || waiting.size === 0) return;
+    looking = setTimeout(() => {
+      void look()
+        .catch(() => undefined)
+        .finally(() => {
+          looking = null;
+          schedule();
+        });
+    }, LOOK_MS);
+    looking.unref();
+  };
+
+  return {
+    beat: () => beats,
+    announce,
+    next: (since, holdMs, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason as Error);
+        if (beats > since) return resolve();
+        const done = (settle: () => void) => () => {
+          waiting.delete(wake);
+          clearTimeout(timer);
+          signal.removeEventListener('abort', abort);
+          settle();
+        };
+        const wake = done(resolve);
+        const abort = done(() => reject(signal.reason as Error));
+        const timer = setTimeout(wake, holdMs);
+        waiting.add(wake);
+        signal.addEventListener('abort', abort, { once: true });
+        schedule();
+      }),
+  };
+}

@@ -1,0 +1,109 @@
+/** Users and their wallet rows, as the wallet workflow writes them: one transaction each, safe to run twice. */
+import { sql } from 'kysely';
+import { recordChange } from '../../db/events.ts';
+import { userResource } from '../../db/resources/user.ts';
+import { type Sql, inTransaction } from '../../db/sql.ts';
+import type { EventType } from '../../domain/events/index.ts';
+import type { ChangeUser, CreateUser, Origin, UserAnswer } from '../../workflows/messages.ts';
+import { correlation } from '../booking/order-row.ts';
+import type { Deps } from '../context.ts';
+import { refuse } from '../failure.ts';
+
+export function createUserActivities({ orm }: Pick<Deps, 'orm'>) {
+  return {
+    /**
+     * Inserts the user and the wallet. A known external id is answered with the user it belongs to.
+     * @throws ApplicationFailure USER_ALREADY_EXISTS (`user_id`) when a given field differs
+     */
+    async createUser(request: CreateUser): Promise<UserAnswer> {
+      return inTransaction(orm, async (trx) => {
+        const { rows } = await sql<{ id: string }>`
+          insert into users (id, marketplace_id, external_user_id, email, status, metadata, created_at, updated_at)
+          values (${request.user_id}, ${request.marketplace_id}, ${request.external_user_id}, ${request.email}, 'ACTIVE',
+            ${JSON.stringify(request.metadata)}::jsonb, now(), now())
+          on conflict do nothing returning id`.execute(trx);
+        if (rows.length === 0) return existing(trx, request);
+        await sql`
+          insert into wallets (id, marketplace_id, user_id, kind, provider, status, created_at, updated_at)
+          values (${request.wallet_id}, ${request.marketplace_id}, ${request.user_id}, 'USER', 'crypto-native',
+            'PROVISIONING', now(), now())`.execute(trx);
+        await recordUserEvent(trx, request.user_id, request.marketplace_id, request, 'user.created', {});
+        return { user_id: request.user_id, created: true };
+      });
+    },
+
+    /** Changes the user of a wallet. What is not given stays; a change that changes nothing leaves no event. */
+    async changeUser({ wallet_id, ...change }: ChangeUser & { wallet_id: string }): Promise<UserAnswer> {
+      return inTransaction(orm, async (trx) => {
+        const { rows } = await sql<StoredUser>`
+          select u.id, u.marketplace_id, u.email, u.metadata, u.status from users u
+          join wallets w on w.user_id = u.id where w.id = ${wallet_id} for update of u`.execute(trx);
+        const user = rows[0];
+        if (user === undefined) throw refuse('NOT_FOUND', `wallet ${wallet_id} has no user`);
+        const fields = (['email', 'metadata', 'status'] as const).filter(
+          (field) => change[field] !== undefined && !same(change[field], user[field]),
+        );
+        if (fields.length === 0) return { user_id: user.id, created: false };
+        const next = { ...user, ...Object.fromEntries(fields.map((field) => [field, change[field]])) };
+        await sql`
+          update users set email = ${next.email}, metadata = ${JSON.stringify(next.metadata)}::jsonb,
+            status = ${next.status}, updated_at = now() where id = ${user.id}`.execute(trx);
+        await recordUserEvent(trx, user.id, user.marketplace_id, change, 'user.updated', { fields });
+        return { user_id: user.id, created: false };
+      });
+    },
+  };
+}
+
+interface StoredUser {
+  readonly id: string;
+  readonly marketplace_id: string;
+  readonly email: string | null;
+  readonly metadata: Record<string, string>;
+  readonly status: 'ACTIVE' | 'SUSPENDED';
+}
+
+/** An empty field was not given and is not compared. */
+async function existing(trx: Sql, request: CreateUser): Promise<UserAnswer> {
+  const { rows } = await sql<StoredUser>`
+    select id, marketplace_id, email, metadata, status from users
+    where marketplace_id = ${request.marketplace_id} and external_user_id = ${request.external_user_id}`.execute(trx);
+  const user = rows[0];
+  if (user === undefined) throw refuse('NOT_FOUND', `user ${request.user_id} belongs to another external id`);
+  const differs =
+    (request.email !== null && request.email !== user.email) ||
+    (Object.keys(request.metadata).length > 0 && !same(request.metadata, user.metadata));
+  if (differs) {
+    const message = 'a user with this external id exists with other data';
+    throw refuse('USER_ALREADY_EXISTS', message, { user_id: user.id });
+  }
+  // A local activity that ran twice finds its own row: the user is as new as at the first run.
+  return { user_id: user.id, created: user.id === request.user_id };
+}
+
+const sorted = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null
+    ? Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1))
+    : value;
+const same = (one: unknown, other: unknown): boolean => JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+
+async function recordUserEvent(
+  trx: Sql,
+  userId: string,
+  marketplaceId: string,
+  origin: Origin,
+  type: Extract<EventType, `user.${string}`>,
+  change: unknown,
+): Promise<void> {
+  const event = {
+    type,
+    marketplaceId,
+    resource: { type: 'user' as const, id: userId },
+    object: await userResource(trx, userId),
+    change,
+    actor: origin.actor,
+    requestId: origin.request_id,
+    ...correlation(),
+  };
+  await recordChange(trx, { resourceId: userId, events: [event] });
+}

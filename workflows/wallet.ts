@@ -1,0 +1,138 @@
+/**
+ * One wallet, as long as it lives: its user's row, its provisioning, then its payment stream. The workflow id makes it
+ * the only one that books for the wallet, whatever number of processes run.
+ */
+import {
+  TemporalFailure,
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  getExternalWorkflowHandle,
+  isCancellation,
+  proxyActivities,
+  proxyLocalActivities,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { PaymentActivities } from '../activities/payments/index.ts';
+import type { WalletActivities } from '../activities/wallets/index.ts';
+import { orderWorkflowId } from '../domain/workflow-ids.ts';
+import { asRefusal } from './failure.ts';
+import {
+  type ChangeUser,
+  type CreateUser,
+  type UserAnswer,
+  type WalletInput,
+  changeUserUpdate,
+  createUserUpdate,
+  orderWakeSignal,
+  walletWakeSignal,
+} from './messages.ts';
+
+/** A creation that was refused leaves a workflow without a wallet: it ends itself when none comes. */
+const CREATION_LIMIT = '1 minute';
+/** Somebody looks at provisioning that often even if no signal came. */
+const PROVISIONING_LOOK = '5 minutes';
+/** A wallet that was quiet for this long sleeps: no pending activity, no cost; the chain reader wakes it. */
+const HOLD_MS = 120_000;
+/** Replaying a longer history costs more than starting anew. */
+const EVENTS_MAX = 500;
+
+export async function wallet(input: WalletInput): Promise<void> {
+  const { wallet_id } = input;
+  let creation: 'AWAITED' | 'RUNNING' | 'DONE' | 'REFUSED' = input.resume === true ? 'DONE' : 'AWAITED';
+  let woken = false;
+  const db = proxyLocalActivities<WalletActivities>({
+    startToCloseTimeout: '10s',
+    retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
+  });
+  const { requestProvisioning } = proxyActivities<WalletActivities>({
+    taskQueue: `${input.task_queue_prefix}orders`,
+    summary: 'ask the provisioner',
+    startToCloseTimeout: '10s',
+    retry: { initialInterval: '500ms', maximumInterval: '20s' },
+  });
+  const { awaitPayments } = proxyActivities<PaymentActivities>({
+    taskQueue: `${input.task_queue_prefix}payments`,
+    summary: 'hold the payment stream',
+    startToCloseTimeout: HOLD_MS + 60_000,
+    heartbeatTimeout: '15s',
+    // A stream is lost with every deployment: attempts say nothing about the provider.
+    retry: { initialInterval: '1s', backoffCoefficient: 1 },
+  });
+
+  setHandler(createUserUpdate, (request: CreateUser) => create(request));
+  setHandler(changeUserUpdate, (change: ChangeUser) => refusing(() => db.changeUser({ ...change, wallet_id })));
+  setHandler(walletWakeSignal, () => {
+    woken = true;
+  });
+
+  await condition(() => creation !== 'AWAITED', CREATION_LIMIT);
+  await condition(() => creation !== 'RUNNING');
+  if (creation === 'DONE') {
+    const ready = await provisioned();
+    await (input.follow ? follow(ready.address, ready.cursor) : condition(tooLong));
+    await condition(allHandlersFinished);
+    await continueAsNew<typeof wallet>({ ...input, resume: true });
+  }
+  await condition(allHandlersFinished);
+
+  async function create(request: CreateUser): Promise<UserAnswer> {
+    if (creation === 'AWAITED') creation = 'RUNNING';
+    let created = false;
+    try {
+      const answer = await refusing(() => db.createUser(request));
+      created = answer.created;
+      return answer;
+    } finally {
+      if (creation !== 'DONE') creation = created ? 'DONE' : 'REFUSED';
+    }
+  }
+
+  async function provisioned(): Promise<{ address: string; cursor: string }> {
+    for (let asked = false; ; asked = true) {
+      woken = false;
+      const { status, address, cursor } = await db.loadWallet({ wallet_id });
+      setCurrentDetails(`**${status}**\n\n- address: ${address ?? 'none'}\n- recorded up to: ${cursor ?? 'nothing'}`);
+      if (status !== 'PROVISIONING' && address !== null && cursor !== null) return { address, cursor };
+      if (!asked) await requestProvisioning();
+      await condition(() => woken, PROVISIONING_LOOK);
+    }
+  }
+
+  /** The stream: wait for a page, record and book it with its cursor, tell the orders that wait for money. */
+  async function follow(address: string, cursor: string): Promise<void> {
+    while (!tooLong()) {
+      woken = false;
+      const page = await awaitPayments({ wallet_id, address, cursor, source: input.source, hold_ms: HOLD_MS });
+      if (page.cursor !== cursor) {
+        const recorded = await db.recordMovements({ wallet_id, page });
+        cursor = recorded.cursor;
+        setCurrentDetails(`**READY**\n\n- address: ${address}\n- recorded up to: ${cursor}`);
+        for (const id of recorded.order_ids) await tell(id);
+      }
+      if (page.movements.length === 0) await condition(() => woken || tooLong());
+    }
+  }
+
+  /** An order that is over needs no money: nobody to tell. */
+  async function tell(orderId: string): Promise<void> {
+    try {
+      await getExternalWorkflowHandle(orderWorkflowId(orderId)).signal(orderWakeSignal, { cause: 'DEPOSIT' });
+    } catch (error) {
+      if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
+    }
+  }
+}
+
+const tooLong = (): boolean => workflowInfo().historyLength > EVENTS_MAX || workflowInfo().continueAsNewSuggested;
+
+/** A plain error in a handler would stick the workflow: only refusals leave it. */
+async function refusing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asRefusal(error) ?? error;
+  }
+}
