@@ -43,9 +43,7 @@ export function createOrderOperationActivities(deps: Deps) {
      * an operation, when the system asked; a caller's operation waits in its first step.
      * @throws ApplicationFailure INVALID_STATE
      */
-    async beginOperation(
-      input: OperationInput & { verb: OrderVerb; entered: OrderStatus | null },
-    ): Promise<OrderState> {
+    async beginOperation(input: OperationInput & { verb: OrderVerb }): Promise<OrderState> {
       return inTransaction(orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
         if (isRepeat(order, input.operation_id)) return stateOf(order);
