@@ -25,6 +25,7 @@ export async function openOrm(options: { url: string; poolMax?: number; applicat
         path: new URL('./migrations', import.meta.url).pathname,
         emit: 'ts',
         snapshot: false,
+        silent: true,
         transactional: true,
       },
     }),

@@ -62,21 +62,9 @@ export function createSupervisor(options: {
   const notify = options.onEvent ?? ((): void => undefined);
 
   function launch(spec: ProcessSpec): ChildProcess {
-    const log = openSync(join(options.logDirectory, `${spec.name}.log`), 'a');
-    try {
-      const child = spawn(spec.command, [...spec.args], {
-        cwd: spec.cwd,
-        env: spec.env ?? process.env,
-        stdio: ['ignore', log, log],
-        // a session of its own: Ctrl-C reaches the supervisor alone, which then stops things in order
-        detached: true,
-        ...spec.identity,
-      });
-      if (child.pid !== undefined) reaper.add(child.pid);
-      return child;
-    } finally {
-      closeSync(log);
-    }
+    const child = spawnLogged(spec, options.logDirectory);
+    if (child.pid !== undefined) reaper.add(child.pid);
+    return child;
   }
 
   async function revive(entry: Running): Promise<void> {
@@ -138,6 +126,22 @@ export function createSupervisor(options: {
     },
     pid: (name) => running.get(name)?.child.pid ?? null,
   };
+}
+
+function spawnLogged(spec: ProcessSpec, logDirectory: string): ChildProcess {
+  const log = openSync(join(logDirectory, `${spec.name}.log`), 'a');
+  try {
+    return spawn(spec.command, [...spec.args], {
+      cwd: spec.cwd,
+      env: spec.env ?? process.env,
+      stdio: ['ignore', log, log],
+      // a session of its own: Ctrl-C reaches the supervisor alone, which then stops things in order
+      detached: true,
+      ...spec.identity,
+    });
+  } finally {
+    closeSync(log);
+  }
 }
 
 function hasEnded(child: ChildProcess): boolean {

@@ -51,12 +51,16 @@ export function temporalProcess(options: TemporalOptions): ProcessSpec {
           '--sqlite-pragma',
           'synchronous=OFF',
         ];
-  const ui = options.uiPort === null ? ['--headless'] : ['--ui-ip', '127.0.0.1', '--ui-port', String(options.uiPort)];
+  const ui = options.uiPort === null ? ['--headless'] : ['--ui-ip=127.0.0.1', `--ui-port=${options.uiPort}`];
   return {
     name: 'temporal',
     command: options.binary,
     args: [
-      ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(options.port), '--log-level', 'warn'],
+      'server',
+      'start-dev',
+      '--ip=127.0.0.1',
+      `--port=${options.port}`,
+      '--log-level=warn',
       ...ui,
       ...storage,
       ...settings.flatMap((setting) => ['--dynamic-config-value', setting]),

@@ -88,7 +88,7 @@ test('a printed configuration shows no secret', async () => {
 test('a log line is one JSON object with a stable event name, and secret fields are redacted', () => {
   const lines: string[] = [];
   const log = createLog({ level: 'info', process: 'api', destination: { write: (line) => void lines.push(line) } });
-  log.with({ request_id: 'req_1' }).info('request.done', { status: 200, api_key: 'sk', nested: { secret: 'x' } });
+  log.child({ request_id: 'req_1' }).info({ status: 200, api_key: 'sk', nested: { secret: 'x' } }, 'request.done');
   expect(lines).toHaveLength(1);
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
     level: 'info',
