@@ -15,6 +15,7 @@ export interface Config {
     readonly url: string;
     readonly apiKey: Secret;
     readonly feeWallet: string;
+    readonly feeWalletIsArgument: boolean;
     /** contract addresses and code hashes (hex) by escrow type */
     readonly factories: { readonly single: string; readonly multi: string };
     readonly wasmHashes: { readonly single: string; readonly multi: string };
@@ -120,6 +121,7 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
       url: values.TRUSTLESS_WORK_URL,
       apiKey: () => values.TRUSTLESS_WORK_API_KEY,
       feeWallet: values.TRUSTLESS_WORK_FEE_WALLET,
+      feeWalletIsArgument: values.ESCROW_FEE_WALLET_ARGUMENT,
       factories: { single: values.ESCROW_FACTORY_SINGLE, multi: values.ESCROW_FACTORY_MULTI },
       wasmHashes: { single: values.ESCROW_WASM_SINGLE, multi: values.ESCROW_WASM_MULTI },
     },

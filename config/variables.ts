@@ -138,6 +138,11 @@ export const VARIABLES = {
   ESCROW_WASM_MULTI: variable(hash, 'Hash of the multi-release contract code that we accept', {
     example: '0'.repeat(64),
   }),
+  ESCROW_FEE_WALLET_ARGUMENT: variable(
+    flag.default(false),
+    'Whether the escrow contract takes the fee wallet as an argument (contracts of the testnet line)',
+    { example: 'true' },
+  ),
   ASSETS: variable(assets, 'Settlement assets, `CODE:ISSUER` by comma; the first is the default', {
     example: 'USDC:GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5',
   }),

@@ -15,6 +15,7 @@ const infoSchema = z.object({
   network_passphrase: z.string(),
   asset: z.object({ code: z.string(), issuer: z.string() }),
   fee_wallet: z.string(),
+  fee_wallet_as_argument: z.boolean(),
   factories: z.object({ single: z.string(), multi: z.string() }),
   wasm_hashes: z.object({ single: z.string(), multi: z.string() }),
 });
@@ -54,6 +55,7 @@ export async function sandboxEnvironment(url: string): Promise<Record<string, st
     ESCROW_FACTORY_MULTI: info.factories.multi,
     ESCROW_WASM_SINGLE: info.wasm_hashes.single,
     ESCROW_WASM_MULTI: info.wasm_hashes.multi,
+    ESCROW_FEE_WALLET_ARGUMENT: String(info.fee_wallet_as_argument),
     ASSETS: `${info.asset.code}:${info.asset.issuer}`,
     SANDBOX_CONTROL_URL: `${url}/control`,
   };

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Keypair } from '@stellar/stellar-sdk/base';
 import { migrate } from '../../db/orm.ts';
+import { workflowBundle } from '../../worker/bundle.ts';
 import type { Ports } from './ports.ts';
 import { createDatabase, postgresUrl, preparePostgres, type PostgresOptions } from './postgres.ts';
 import { createSupervisor, type ProcessEvent, type ProcessSpec, type Supervisor } from './processes.ts';
@@ -86,6 +87,8 @@ async function assemble(options: StackOptions, secrets: StackSecrets, supervisor
     supervisor
       .start(sandboxProcess({ port: ports.sandbox, dataDirectory: options.dataDirectory, ledgerMs: options.ledgerMs }))
       .then(() => fundSponsor(sandbox, sponsor)),
+    // built while the others start; the worker finds it in the cache
+    workflowBundle(),
   ]);
   const env = {
     DATABASE_URL: database.appUrl,
