@@ -1,1 +1,5 @@
+export { chainReader } from './chain-reader.ts';
 export { order } from './order.ts';
+export { provisioner } from './provisioner.ts';
+export { reconcile } from './reconcile.ts';
+export { wallet } from './wallet.ts';
