@@ -1,0 +1,64 @@
+/**
+ * The only worker is killed with SIGKILL at random moments while thirty orders run. Afterwards everything is settled,
+ * nothing happened twice, and the books equal the chain (F1–F5, F24).
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expectCoherent } from '../support/coherent.ts';
+import { type OrderBody, balance, createOrder, fundedUser, getOrder, readyUser } from '../support/flows.ts';
+import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+
+const ORDERS = 30;
+const KILLS = 4;
+
+let stack: TestStack;
+let market: TestMarketplace;
+
+beforeAll(async () => {
+  stack = await startTestStack();
+  market = await stack.createMarketplace();
+}, 120_000);
+afterAll(() => stack.stop());
+
+test('thirty orders survive a worker that is killed again and again', async () => {
+  const { api } = market;
+  const [buyer, seller] = await Promise.all([fundedUser(api, '1000'), readyUser(api)]);
+  const orders = await Promise.all(
+    Array.from({ length: ORDERS }, (_, index) =>
+      createOrder(api, buyer, seller, { auto: true, amount: String(index + 1) }),
+    ),
+  );
+  let finished = false;
+  const killing = (async () => {
+    for (let kill = 0; kill < KILLS && !finished; kill += 1) {
+      await delay(500 + Math.random() * 3_000);
+      await stack.killWorker();
+      await stack.startWorker();
+    }
+  })();
+  await Promise.all(orders.map((order) => release(order)));
+  finished = true;
+  await killing;
+
+  const settled = await Promise.all(orders.map((order) => getOrder(api, order.id)));
+  for (const order of settled)
+    expect(order).toMatchObject({ status: 'CLOSED', final_status: 'RELEASED', attention: null });
+  // 1 + 2 + … + 30 left the buyer, once.
+  expect(await balance(api, buyer.id)).toMatchObject({ total: '535', reserved: '0', in_escrow: '0' });
+  await expectCoherent(stack);
+
+  /** As a marketplace would: ask again until it is done; a refusal while another attempt runs is no failure. */
+  async function release(order: OrderBody): Promise<void> {
+    await eventually(async () => (await getOrder(api, order.id)).status === 'IN_PROGRESS', { timeoutMs: 240_000 });
+    await eventually(
+      async () => {
+        const now = await getOrder(api, order.id);
+        if (now.status === 'CLOSED') return true;
+        if (now.operation?.status !== 'RUNNING') await api('POST', `/orders/${order.id}/resolution/release`, {});
+        return null;
+      },
+      { timeoutMs: 240_000 },
+    );
+  }
+}, 600_000);
