@@ -43,7 +43,6 @@ function networkSettings({ network, stellar, assets, trustlessWork }: Config): N
       MULTI_RELEASE: { contractId: factories.multi, wasmHash: wasmHashes.multi },
     },
     feeWallet: trustlessWork.feeWallet,
-    // The mainnet line of the contract has its fee wallet compiled in; testnet and sandbox pass it.
-    feeWalletIsArgument: network !== 'public',
+    feeWalletIsArgument: trustlessWork.feeWalletIsArgument,
   };
 }

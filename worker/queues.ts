@@ -19,7 +19,7 @@ export interface QueueSettings {
   readonly graceMs: number;
 }
 
-const SHORT_GRACE_MS = 10_000;
+const SHORT_GRACE_MS = 5_000;
 
 /** Null: nothing to do on this queue yet. */
 export function queueSettings(queue: TaskQueue, deps: Deps): QueueSettings | null {

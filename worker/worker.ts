@@ -1,6 +1,6 @@
 /** A worker process: Temporal workers for the task queues it serves, the outbox relay, and what has to run once. */
 import { Client } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Deps } from '../activities/context.ts';
 import { checkVault } from '../activities/signing/keys.ts';
@@ -78,7 +78,11 @@ async function createPollers(config: Config, deps: Deps, connection: NativeConne
   return pollers;
 }
 
-const options = (config: Config, queue: TaskQueue, { activities, concurrency, graceMs }: QueueSettings) => ({
+const options = (
+  config: Config,
+  queue: TaskQueue,
+  { activities, concurrency, graceMs }: QueueSettings,
+): Omit<WorkerOptions, 'connection'> => ({
   namespace: config.temporal.namespace,
   taskQueue: `${config.taskQueuePrefix}${queue}`,
   activities,
