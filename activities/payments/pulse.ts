@@ -26,7 +26,8 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
 
   const announce = (): void => {
     beats += 1;
-    for (const wake of [...waiting]) wake();
+    // Waking takes out of the set, which a set's iteration allows.
+    for (const wake of waiting) wake();
   };
 
   const look = async (): Promise<void> => {
@@ -51,6 +52,11 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
     looking.unref();
   };
 
+  const rest = (): void => {
+    if (looking !== null) clearTimeout(looking);
+    looking = null;
+  };
+
   return {
     beat: () => beats,
     announce,
@@ -61,6 +67,7 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
         const done = (settle: () => void) => () => {
           waiting.delete(wake);
           clearTimeout(timer);
+          if (waiting.size === 0) rest();
           signal.removeEventListener('abort', abort);
           settle();
         };
