@@ -15,6 +15,8 @@ import type { Face } from './core/types.ts';
 import { withFaults } from './faults/http.ts';
 import { createFaults, type Faults } from './faults/registry.ts';
 import { createHorizon } from './horizon/index.ts';
+import { SUBMIT_TIMEOUT_MS } from './horizon/submit.ts';
+import { createRpc } from './rpc/index.ts';
 import { createTrustlessWork, type TrustlessWork } from './trustless-work/index.ts';
 
 export const DEFAULT_PASSPHRASE = 'Orchestrator Sandbox ; 2026';
@@ -30,6 +32,8 @@ export interface SandboxOptions {
   /** journal; without it the network lives in memory */
   readonly dataFile?: string;
   readonly networkPassphrase?: string;
+  /** how long Horizon's `POST /transactions` waits for the ledger; default 30 s */
+  readonly submitTimeoutMs?: number;
   /** which builds of the escrow contracts Trustless Work deploys */
   readonly line?: ContractLine;
 }
@@ -133,7 +137,15 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   server.requestTimeout = 0;
   const url = `http://${host}:${await listen(server, port, host)}`;
   const trustlessWork = createTrustlessWork({ core, deployment });
-  const outside = [createHorizon({ core, friendbot: createFriendbot(core, network.friendbot) }), trustlessWork];
+  const outside = [
+    createHorizon({
+      core,
+      friendbot: createFriendbot(core, network.friendbot),
+      submitTimeoutMs: options.submitTimeoutMs ?? SUBMIT_TIMEOUT_MS,
+    }),
+    createRpc({ core, friendbotUrl: `${url}/horizon/friendbot` }),
+    trustlessWork,
+  ];
   const info = describe(network, url);
   faces.push(
     ...outside.map((face) => withFaults(face, faults)),

@@ -11,14 +11,14 @@ import { type Ordered, type Page, pageDocument, readPage, slicePage } from './pa
 import { badField, beforeHistory, notFound, Problem } from './problem.ts';
 import { accountResource, feeStatsResource, ledgerResource, rootResource } from './resources.ts';
 import { createStreams, type StreamEvent, type Streams } from './stream.ts';
-import { readEnvelopeForm, submitAndWait, submitAsync, SUBMIT_TIMEOUT_MS } from './submit.ts';
+import { readEnvelopeForm, submitAndWait, submitAsync } from './submit.ts';
 import { transactionResource } from './transactions.ts';
 
 export interface HorizonDeps {
   readonly core: SandboxCore;
   /** Funds a new account; resolves with the transaction. @throws Problem 400 when it exists already */
   readonly friendbot: (address: string) => Promise<TransactionRecord>;
-  readonly submitTimeoutMs?: number;
+  readonly submitTimeoutMs: number;
 }
 
 interface Request {
@@ -154,10 +154,16 @@ function createAccountRoutes(core: SandboxCore, lists: Lists, streams: Streams) 
     };
     streams.open(request.res, changed, 10);
   };
-  return (request: Request, id: string, what: string | undefined): void => {
+  const data = ({ res }: Request, id: string, what: string, name: string): void => {
+    const found = what === 'data' ? core.view().account(id)?.data[decodeURIComponent(name)] : undefined;
+    if (found === undefined) throw notFound();
+    send(res, 200, { value: found.value, ...(found.sponsor === null ? {} : { sponsor: found.sponsor }) });
+  };
+  return (request: Request, id: string, what: string | undefined, name: string | undefined): void => {
     if (!StrKey.isValidEd25519PublicKey(id))
       throw badField('account_id', 'Account ID must start with `G` and contain 56 alphanum characters');
     if (what === undefined) return account(request, id);
+    if (name !== undefined) return data(request, id, what, name);
     const { history } = core;
     // An account without a history row: never created, as far as this server knows.
     if (history.accountTransactions(id).length === 0 && core.view().account(id) === undefined) throw notFound();
@@ -227,15 +233,15 @@ function createHistoryRoutes(core: SandboxCore, lists: Lists) {
 
 /** Mounts Horizon's routes under `/horizon`. */
 export function createHorizon(deps: HorizonDeps): Face {
-  const { core, submitTimeoutMs = SUBMIT_TIMEOUT_MS } = deps;
+  const { core, submitTimeoutMs } = deps;
   const streams = createStreams(core);
   const lists = createLists(core, streams);
   const account = createAccountRoutes(core, lists, streams);
   const history = createHistoryRoutes(core, lists);
 
   const get = async (request: Request, parts: readonly string[]): Promise<void> => {
-    const [head = '', id, what, ...rest] = parts;
-    if (rest.length > 0 || parts.slice(1).includes('')) throw notFound();
+    const [head = '', id, what, name, ...rest] = parts;
+    if (rest.length > 0 || (name !== undefined && head !== 'accounts') || parts.slice(1).includes('')) throw notFound();
     const { res, base } = request;
     if (id === undefined) {
       if (head === '') return send(res, 200, rootResource(core, base));
@@ -247,7 +253,7 @@ export function createHorizon(deps: HorizonDeps): Face {
       if (head === 'ledgers') return lists.ledgers(request);
       throw notFound();
     }
-    if (head === 'accounts') return account(request, id, what);
+    if (head === 'accounts') return account(request, id, what, name);
     if (head === 'transactions') return history.transaction(request, id, what);
     if (head === 'ledgers') return history.ledger(request, id, what);
     if (head === 'operations' && what === undefined) return history.operation(request, id);
