@@ -74,6 +74,8 @@ export function createPrepareActivity(deps: Deps) {
 async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Target, key: string, error: unknown) {
   let failure = error;
   if (error instanceof ProviderError) {
+    const { kind, provider, status, message } = error;
+    deps.log.warn({ intent_key: key, provider, kind, status, reason: message }, 'provider.refused_to_build');
     if (activityInfo().attempt >= SHOW_WAIT_AFTER) await showWait(db, input.intent, 'PROVIDER');
     failure =
       error.kind === 'REFUSED'

@@ -55,12 +55,7 @@ async function submit(deps: Deps, stored: StoredTransaction): Promise<void> {
   if (stored.envelope === null) throw new Error(`transaction ${stored.id} has no envelope`);
   const answer = await deps.rpc.submit(stored.envelope);
   if (answer.status === 'ERROR')
-    deps.log.warn({
-      event: 'chain.submission_refused',
-      transaction_id: stored.id,
-      hash: stored.innerHash,
-      code: answer.code,
-    });
+    deps.log.warn({ transaction_id: stored.id, hash: stored.innerHash, code: answer.code }, 'chain.submission_refused');
   if (answer.status === 'TRY_AGAIN_LATER') return;
   await sql`update chain_transactions set status = 'SUBMITTED' where id = ${stored.id} and status = 'SIGNED'`.execute(
     pool(deps.orm),

@@ -56,6 +56,6 @@ export async function nudge(deps: Deps, orderId: string): Promise<void> {
   } catch (error) {
     // A nudge is a courtesy: what matters is the next look.
     if (!(error instanceof ProviderError)) throw error;
-    deps.log.info({ event: 'gateway.nudge_failed', order_id: orderId, reason: error.message });
+    deps.log.info({ order_id: orderId, reason: error.message }, 'gateway.nudge_failed');
   }
 }

@@ -49,7 +49,7 @@ export async function sandboxEnvironment(url: string): Promise<Record<string, st
     HORIZON_URL: `${url}/horizon`,
     SOROBAN_RPC_URL: `${url}/rpc`,
     TRUSTLESS_WORK_URL: `${url}/trustless-work`,
-    TRUSTLESS_WORK_API_KEY: 'sandbox',
+    TRUSTLESS_WORK_API_KEY: 'sandbox.sandbox',
     TRUSTLESS_WORK_FEE_WALLET: info.fee_wallet,
     ESCROW_FACTORY_SINGLE: info.factories.single,
     ESCROW_FACTORY_MULTI: info.factories.multi,
