@@ -69,12 +69,32 @@ export const symbol: Codec<string> = {
   encode: (value) => xdr.ScVal.scvSymbol(binaryBytes(value)),
 };
 
+/** Addresses come in the thousands, but few different ones: strkeys are computed once. */
+const CACHED = 10_000;
+const strkeys = new Map<string, string>();
+const addressValues = new Map<string, xdr.ScVal>();
+
+function cached<T>(cache: Map<string, T>, key: string, compute: () => T): T {
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  if (cache.size >= CACHED) cache.clear();
+  const value = compute();
+  cache.set(key, value);
+  return value;
+}
+
 export const address: Codec<string> = {
   decode(value) {
     if (value.type !== 'scvAddress') throw trap();
-    return Address.fromScAddress(value.address).toString();
+    const content = value.address;
+    const compute = () => Address.fromScAddress(content).toString();
+    if (content.type === 'scAddressTypeAccount')
+      return cached(strkeys, `G${binaryText(content.accountId.value.value)}`, compute);
+    if (content.type === 'scAddressTypeContract')
+      return cached(strkeys, `C${binaryText(content.contractId.value)}`, compute);
+    return compute();
   },
-  encode: (value) => xdr.ScVal.scvAddress(new Address(value).toScAddress()),
+  encode: (value) => cached(addressValues, value, () => xdr.ScVal.scvAddress(new Address(value).toScAddress())),
 };
 
 /** Exactly `length` bytes. */

@@ -75,8 +75,13 @@ function deployCall(file: RandomFile, sequence: RandomFile['sequences'][number],
   });
 }
 
-function execute(world: World, ledger: number, source: string, call: xdr.InvokeContractArgs) {
-  const before = new Map([...world.names].map(([name, address]) => [name, world.balance(address)]));
+function execute(
+  world: World,
+  ledger: number,
+  source: string,
+  call: xdr.InvokeContractArgs,
+  before: Map<string, bigint | null>,
+) {
   const { outcome } = world.run(ledger, {
     hostFunction: xdr.HostFunction.hostFunctionTypeInvokeContract(call),
     source: lookupIn(world)(source),
@@ -84,9 +89,9 @@ function execute(world: World, ledger: number, source: string, call: xdr.InvokeC
     auth: [],
     credentials: 'address',
   });
-  const after = new Map([...world.names].map(([name, address]) => [name, world.balance(address)]));
+  const after = world.balances();
   const changed = Object.entries(changedBalances(before, after)).map(([name, [, balance]]) => [name, balance]);
-  return { outcome, changed: Object.fromEntries(changed.sort()) as Record<string, string | null> };
+  return { outcome, after, changed: Object.fromEntries(changed.sort()) as Record<string, string | null> };
 }
 
 const sorted = (balances: Readonly<Record<string, string | null>>) =>
@@ -99,7 +104,8 @@ export function replayRandom(file: RandomFile, report: Report): number {
     const world = createWorld(file.meta, standardBalances(file.meta));
     const { escrow, x, h, ok } = sequence.deploy;
     const deploy = deployCall(file, sequence, world);
-    const first = execute(world, FIRST_LEDGER, '@deployer', deploy);
+    const first = execute(world, FIRST_LEDGER, '@deployer', deploy, world.balances());
+    let balances = first.after;
     world.names.set('@escrow', sequence.contract);
     const problems = [
       ...differs('arguments', x, short(sha256Hex(deploy.toXdr()))),
@@ -115,7 +121,8 @@ export function replayRandom(file: RandomFile, report: Report): number {
         functionName: fn,
         args: callArguments(fn, step.a, lookupIn(world), world.storedEscrow(sequence.contract)),
       });
-      const { outcome, changed } = execute(world, FIRST_LEDGER + 1 + index, step.s, call);
+      const { outcome, after, changed } = execute(world, FIRST_LEDGER + 1 + index, step.s, call, balances);
+      balances = after;
       const found = [
         ...differs('arguments', step.x, short(sha256Hex(call.toXdr()))),
         ...differs('outcome', step.o, outcomeOf(outcome, world)),

@@ -71,10 +71,6 @@ function recordedOutcome(step: RecordedStep): string {
   return step.error.code === null ? step.error.raw : `${step.error.at} ${step.error.raw}`;
 }
 
-function balancesOf(world: World): Map<string, bigint | null> {
-  return new Map([...world.names].map(([name, address]) => [name, world.balance(address)]));
-}
-
 /** Changed balances by name; an escrow deployed in this step had none before. */
 export function changedBalances(before: Map<string, bigint | null>, after: Map<string, bigint | null>) {
   const changed: Record<string, [string | null, string | null]> = {};
@@ -183,11 +179,16 @@ function nameDeployed(outcome: InvokeOutcome, world: World): string | undefined 
   return contract;
 }
 
-function replayStep(step: RecordedStep, world: World, current: { escrow: string }): string[] {
+interface Current {
+  /** contract whose state is compared */
+  escrow: string;
+  balances: Map<string, bigint | null>;
+}
+
+function replayStep(step: RecordedStep, world: World, current: Current): string[] {
   const call = xdr.InvokeContractArgs.fromXdr(step.invokeXdr, 'base64');
   const enforced = step.authMode === 'enforced';
   const given = enforced ? (step.auth ?? []) : [];
-  const before = balancesOf(world);
   const { outcome, view } = world.run(step.ledger, {
     hostFunction: xdr.HostFunction.hostFunctionTypeInvokeContract(call),
     source: world.names.get(step.source) ?? step.source,
@@ -201,12 +202,14 @@ function replayStep(step: RecordedStep, world: World, current: { escrow: string 
   const deployed = nameDeployed(outcome, world);
   if (deployed !== undefined) current.escrow = deployed;
   else if (step.contract.startsWith('@escrow')) current.escrow = contract;
+  const before = current.balances;
+  current.balances = world.balances();
   const recordedAuth = (step.auth ?? []).map(({ credentials, root }) => ({ credentials, root }));
   const ttl = step.stateTtlLedgersLeft ?? 0;
   return [
     ...differs('outcome', recordedOutcome(step), outcomeOf(outcome, world)),
     ...compareResult(outcome, step, world),
-    ...differs('balances', step.balances, changedBalances(before, balancesOf(world))),
+    ...differs('balances', step.balances, changedBalances(before, current.balances)),
     ...differs('state', step.stateSha256 ?? null, world.stateHash(current.escrow)),
     ...(ttl > 0 ? differs('lifetime', ttl, world.ttl(current.escrow, step.ledger)) : []),
     ...compareEvents(outcome.ok ? outcome.events : [], step, world),
@@ -220,7 +223,7 @@ export function replayRecorded(file: RecordedFile, report: Report): number {
   let steps = 0;
   for (const scenario of file.scenarios) {
     const world = createWorld(file.meta, scenario.initialBalances);
-    const current = { escrow: scenario.escrow };
+    const current = { escrow: scenario.escrow, balances: world.balances() };
     for (const step of scenario.steps) {
       steps += 1;
       const differences = replayStep(step, world, current);

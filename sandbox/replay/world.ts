@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { xdr } from '@stellar/stellar-sdk/base';
 import { type CoreView, createState, openView, type State } from '../core/state.ts';
 import type { InvokeOutcome } from '../core/types.ts';
-import { createInstance, invokeHostFunction } from '../contracts/host.ts';
+import { createInstance, INSTANCE_KEY, invokeHostFunction } from '../contracts/host.ts';
 import { ESCROW_KEY } from '../contracts/escrow.ts';
 import { balanceKey } from '../contracts/sac.ts';
 import { i128 } from '../contracts/scval.ts';
@@ -48,7 +48,8 @@ export interface World {
   /** name (`@funder`) → address */
   readonly names: Map<string, string>;
   nameOf(address: string): string;
-  balance(address: string): bigint | null;
+  /** Balances of all named addresses; null without a trustline or account. */
+  balances(): Map<string, bigint | null>;
   /** SHA-256 (hex) of the escrow state's ScVal XDR; null without one */
   stateHash(contract: string): string | null;
   storedEscrow(contract: string): xdr.ScVal | undefined;
@@ -62,7 +63,6 @@ export function createWorld(meta: Meta, balances: Balances): World {
   const names = new Map(Object.entries(meta.addresses).map(([name, address]) => [`@${name}`, address]));
   populate(openView(state, BASE_LEDGER, 0), meta, balances);
   const read = () => openView(state, BASE_LEDGER, 0);
-  const sac = meta.addresses['sac'] ?? '';
   const storedEscrow = (contract: string) => {
     const entry = read().contractData(contract, ESCROW_KEY);
     return entry === undefined ? undefined : xdr.ScVal.fromXdr(entry.value, 'base64');
@@ -72,11 +72,9 @@ export function createWorld(meta: Meta, balances: Balances): World {
     state,
     names,
     nameOf: (address) => [...names].find(([, known]) => known === address)?.[0] ?? address,
-    balance(address) {
-      if (address.startsWith('G')) return read().trustline(address, meta.asset)?.balance ?? null;
-      const entry = read().contractData(sac, balanceKey(address));
-      const value = entry === undefined ? undefined : xdr.ScVal.fromXdr(entry.value, 'base64');
-      return value?.type === 'scvMap' ? i128.decode(value.map?.[0]?.val ?? xdr.ScVal.scvVoid()) : 0n;
+    balances() {
+      const view = read();
+      return new Map([...names].map(([name, address]) => [name, balanceOf(view, meta, address)]));
     },
     storedEscrow,
     stateHash(contract) {
@@ -94,6 +92,13 @@ export function createWorld(meta: Meta, balances: Balances): World {
       return { outcome, view };
     },
   };
+}
+
+function balanceOf(view: CoreView, meta: Meta, address: string): bigint | null {
+  if (address.startsWith('G')) return view.trustline(address, meta.asset)?.balance ?? null;
+  const entry = view.contractData(meta.addresses['sac'] ?? '', balanceKey(address));
+  const value = entry === undefined ? undefined : xdr.ScVal.fromXdr(entry.value, 'base64');
+  return value?.type === 'scvMap' ? i128.decode(value.map?.[0]?.val ?? xdr.ScVal.scvVoid()) : 0n;
 }
 
 export const sha256Hex = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
@@ -134,10 +139,8 @@ function populate(view: CoreView, meta: Meta, balances: Balances): void {
   const install = (contract: string | undefined, executable: xdr.ContractExecutable) => {
     if (contract === undefined) return;
     createInstance(view, contract, executable);
-    for (const key of ['AAAAFA==']) {
-      const entry = view.contractData(contract, key);
-      if (entry !== undefined) view.putContractData({ ...entry, liveUntil: FOREVER });
-    }
+    const entry = view.contractData(contract, INSTANCE_KEY);
+    if (entry !== undefined) view.putContractData({ ...entry, liveUntil: FOREVER });
   };
   const wasm = xdr.ContractExecutable.contractExecutableWasm(meta.wasmSha256);
   install(meta.addresses['factory'], wasm);
