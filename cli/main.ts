@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
+import type { DemoOptions } from './demo/demo.ts';
 import type { DevOptions } from './dev.ts';
 import { runApi, runMigrations, runWorker, type ServiceOptions } from './services.ts';
 
@@ -17,6 +18,14 @@ program
   .option('--ready-file <path>', 'write addresses, keys and process ids as JSON when everything serves')
   // loaded on demand: api and worker have no use for the embedded stack
   .action(async (options: DevOptions) => (await import('./dev.ts')).runDev(options));
+
+program
+  .command('demo')
+  .description('play a market day on a fresh stack, over HTTP, and compare the books with the chain')
+  .option('--json', 'end with one JSON object on one line')
+  .option('--input <file>', 'users and orders to play (docs/demo.md); default docs/demo-input.json')
+  .option('--keep', 'leave everything running until Ctrl-C')
+  .action(async (options: DemoOptions) => (await import('./demo/demo.ts')).runDemo(options));
 
 const ENV_FILE = ['--env-file <path>', 'file of NAME=value lines; variables that are set already win'] as const;
 for (const [name, description, run] of [

@@ -4,7 +4,7 @@
  */
 import { StrKey } from '@stellar/stellar-sdk/base';
 import { z } from 'zod';
-import { AMOUNT_PATTERN, formatAmount, parseAmount } from '../domain/money.ts';
+import { formatAmount, parseAmount } from '../domain/money.ts';
 import { TRUSTLESS_WORK_AMOUNT_MAX } from '../domain/limits.ts';
 import { TASK_QUEUES } from '../domain/workflow-ids.ts';
 
@@ -43,10 +43,14 @@ const account = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text)
 const contract = z.string().refine((text) => StrKey.isValidContract(text), 'must be a contract address (C…)');
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' }).transform((text) => text === 'true');
-const amount = z
-  .string()
-  .regex(AMOUNT_PATTERN, 'must be a decimal amount with at most 7 decimals')
-  .transform(parseAmount);
+const amount = z.string().transform((text, context) => {
+  try {
+    return parseAmount(text);
+  } catch {
+    context.addIssue('must be a decimal amount with at most 7 decimals');
+    return 0n;
+  }
+});
 const list = (text: string): string[] => text.split(',').map((part) => part.trim());
 
 const assets = z.string().transform((text, context) =>

@@ -133,3 +133,10 @@ export async function driveToProgress(api: Call, id: string): Promise<OrderBody>
   }
   return untilStatus(api, id, 'IN_PROGRESS');
 }
+
+export interface EventBody {
+  readonly id: string;
+  readonly type: string;
+  readonly sequence: number;
+  readonly data: { readonly object: unknown; readonly change: Record<string, unknown> };
+}

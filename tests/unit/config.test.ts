@@ -54,6 +54,7 @@ test.each([
   ['SPONSOR_SECRET', `${SEED.slice(0, -1)}7`],
   ['TRUSTLESS_WORK_FEE_WALLET', 'GAAA'],
   ['TASK_QUEUES', 'orders,oders'],
+  ['ORDER_MAX', '999999999999'],
   ['SANDBOX_CONTROL_URL', 'http://127.0.0.1:8000/control'],
 ])('a wrong %s is found at boot and never quoted', async (name, value) => {
   const message = await problem(await example({ [name]: value }));
