@@ -1,0 +1,88 @@
+/** Money that arrives on chain is credited once, whatever shape it arrives in. */
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { Account, Asset, Horizon, Keypair, Operation, TransactionBuilder } from '@stellar/stellar-sdk';
+import { expectCoherent } from '../support/coherent.ts';
+import { type EventBody, balance, readyUser } from '../support/flows.ts';
+import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+
+let stack: TestStack;
+let market: TestMarketplace;
+
+beforeAll(async () => {
+  stack = await startTestStack();
+  market = await stack.createMarketplace();
+}, 120_000);
+afterEach(() => expectCoherent(stack), 60_000);
+afterAll(() => stack.stop());
+
+/** Somebody of the outside world with USDC, on the network's own API. */
+async function stranger(amount: string) {
+  const key = Keypair.random();
+  const horizon = new Horizon.Server(`${stack.sandboxUrl}/horizon`, { allowHttp: true });
+  await fetch(`${stack.sandboxUrl}/horizon/friendbot?addr=${key.publicKey()}`);
+  const [code = '', issuer = ''] = (stack.env['ASSETS'] ?? '').split(':');
+  const usdc = new Asset(code, issuer);
+  const send = async (...operations: ReturnType<typeof Operation.payment>[]) => {
+    const { sequence } = await horizon.loadAccount(key.publicKey());
+    const builder = new TransactionBuilder(new Account(key.publicKey(), sequence), {
+      fee: '1000',
+      networkPassphrase: stack.env['NETWORK_PASSPHRASE'] ?? '',
+    }).setTimeout(60);
+    for (const operation of operations) builder.addOperation(operation);
+    const transaction = builder.build();
+    transaction.sign(key);
+    return horizon.submitTransaction(transaction, { skipMemoRequiredCheck: true });
+  };
+  await send(Operation.changeTrust({ asset: usdc }));
+  await fetch(`${stack.sandboxUrl}/control/faucet`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ address: key.publicKey(), amount }),
+  });
+  const pay = (destination: string, value: string) => Operation.payment({ destination, asset: usdc, amount: value });
+  return { send, pay };
+}
+
+test('two payments in one transaction are two deposits (F27)', async () => {
+  const { api } = market;
+  const [user, outside] = await Promise.all([readyUser(api), stranger('100')]);
+  const address = user.wallet.address ?? '';
+  const { hash } = await outside.send(outside.pay(address, '1.0000001'), outside.pay(address, '2'));
+  await eventually(async () => (await balance(api, user.id)).total === '3.0000001');
+  const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${user.id}&type=deposit.credited`);
+  expect(body.data.map((event) => event.data.change)).toMatchObject([
+    { amount: '2', transaction_hash: hash },
+    { amount: '1.0000001', transaction_hash: hash },
+  ]);
+}, 120_000);
+
+test('one transaction may pay several users', async () => {
+  const { api } = market;
+  const [first, second, outside] = await Promise.all([readyUser(api), readyUser(api), stranger('100')]);
+  await outside.send(
+    outside.pay(first.wallet.address ?? '', '0.0000001'),
+    outside.pay(second.wallet.address ?? '', '7'),
+  );
+  await eventually(async () => (await balance(api, first.id)).total === '0.0000001');
+  await eventually(async () => (await balance(api, second.id)).total === '7');
+}, 120_000);
+
+test('a deposit that arrives while no worker runs is credited when one does (F28)', async () => {
+  const { api } = market;
+  const [user, outside] = await Promise.all([readyUser(api), stranger('100')]);
+  await stack.killWorker();
+  await outside.send(outside.pay(user.wallet.address ?? '', '5'));
+  await outside.send(outside.pay(user.wallet.address ?? '', '6'));
+  expect(await balance(api, user.id)).toMatchObject({ total: '0' });
+  await stack.startWorker();
+  await eventually(async () => (await balance(api, user.id)).total === '11', { timeoutMs: 90_000 });
+}, 180_000);
+
+test('an asset that is not ours is not credited', async () => {
+  const { api } = market;
+  const [user, outside] = await Promise.all([readyUser(api), stranger('1')]);
+  await outside.send(Operation.payment({ destination: user.wallet.address ?? '', asset: Asset.native(), amount: '3' }));
+  await outside.send(outside.pay(user.wallet.address ?? '', '1'));
+  await eventually(async () => (await balance(api, user.id)).total === '1');
+}, 120_000);

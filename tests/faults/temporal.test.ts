@@ -1,0 +1,114 @@
+/** What Temporal itself can do to an order: deliver verbs together, reset it, lose it. The row decides, once. */
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+import { randomUUID } from 'node:crypto';
+import { expectCoherent } from '../support/coherent.ts';
+import {
+  type EventBody,
+  balance,
+  createOrder,
+  driveToProgress,
+  fundedUser,
+  getOrder,
+  readyUser,
+  untilStatus,
+  verb,
+} from '../support/flows.ts';
+import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+
+let stack: TestStack;
+let market: TestMarketplace;
+let client: Client;
+
+beforeAll(async () => {
+  stack = await startTestStack();
+  market = await stack.createMarketplace();
+  const connection = await Connection.connect({ address: stack.temporal.address });
+  client = new Client({ connection, namespace: stack.temporal.namespace });
+}, 120_000);
+afterEach(() => expectCoherent(stack), 60_000);
+afterAll(async () => {
+  await client.connection.close();
+  await stack.stop();
+});
+
+/** Runs the workflow again from its first task, with every update that came later delivered at once. */
+async function resetToTheBeginning(workflowId: string): Promise<string> {
+  const { events = [] } = await client.workflow.getHandle(workflowId).fetchHistory();
+  const firstTask = events?.find((event) => event.workflowTaskCompletedEventAttributes);
+  const { runId } = await client.workflowService.resetWorkflowExecution({
+    namespace: stack.temporal.namespace,
+    workflowExecution: { workflowId },
+    reason: 'test',
+    requestId: randomUUID(),
+    workflowTaskFinishEventId: firstTask?.eventId ?? null,
+  });
+  return runId;
+}
+
+const eventsOf = async (orderId: string): Promise<string[]> =>
+  (await market.api<{ data: EventBody[] }>('GET', `/events?resource_id=${orderId}&limit=100`)).body.data.map(
+    (event) => event.type,
+  );
+
+test('a released order that is reset stays released, and nothing is booked twice (F66)', async () => {
+  const { api } = market;
+  const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
+  const order = await createOrder(api, buyer, seller);
+  await driveToProgress(api, order.id);
+  await verb(api, order.id, 'resolution/release');
+  const before = await untilStatus(api, order.id, 'CLOSED');
+  const [events, paid] = [await eventsOf(order.id), await balance(api, seller.id)];
+
+  const runId = await resetToTheBeginning(`order/${order.id}`);
+  await eventually(
+    async () => (await client.workflow.getHandle(`order/${order.id}`, runId).describe()).status.name === 'COMPLETED',
+  );
+
+  expect(await getOrder(api, order.id)).toEqual(before);
+  expect(await eventsOf(order.id)).toEqual(events);
+  expect(await balance(api, seller.id)).toMatchObject({ total: paid.total });
+}, 180_000);
+
+test('two verbs that arrive in one activation are one done and one refused', async () => {
+  const { api } = market;
+  const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
+  const order = await createOrder(api, buyer, seller);
+  // Without a worker the updates gather at the server and are delivered together.
+  await stack.killWorker();
+  const answers = Promise.all([verb(api, order.id, 'reserve'), verb(api, order.id, 'reserve')]);
+  await stack.startWorker();
+  const settled = await answers;
+  expect(settled.map(({ status }) => status).sort()).toEqual([200, 409]);
+  expect(await balance(api, buyer.id)).toMatchObject({ available: '75', reserved: '25' });
+}, 180_000);
+
+test('an order whose workflow is gone goes on from its row', async () => {
+  const { api } = market;
+  const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
+  const order = await createOrder(api, buyer, seller);
+  await verb(api, order.id, 'reserve');
+  await client.workflow.getHandle(`order/${order.id}`).terminate('lost');
+  expect(await verb(api, order.id, 'escrow')).toMatchObject({ status: 200, body: { status: 'ESCROW_FUNDING' } });
+  expect(await verb(api, order.id, 'escrow/fund')).toMatchObject({ status: 200, body: { status: 'IN_PROGRESS' } });
+}, 180_000);
+
+test('an order that loses its workflow in the middle of a funding is funded once', async () => {
+  const { api } = market;
+  const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
+  const order = await createOrder(api, buyer, seller);
+  for (const path of ['reserve', 'escrow']) await verb(api, order.id, path);
+  await api('POST', `/orders/${order.id}/escrow/fund`, {});
+  await eventually(async () => (await getOrder(api, order.id)).operation?.verb === 'fund');
+  await client.workflow.getHandle(`order/${order.id}`).terminate('lost');
+  // Any verb finds the workflow gone and starts it from its row; the funding that runs there is taken up.
+  await eventually(
+    async () => {
+      await verb(api, order.id, 'resolution/release');
+      return (await getOrder(api, order.id)).status === 'CLOSED';
+    },
+    { timeoutMs: 120_000 },
+  );
+  expect(await balance(api, buyer.id)).toMatchObject({ total: '75', in_escrow: '0' });
+}, 180_000);
