@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Operation, StrKey } from '@stellar/stellar-sdk/base';
 import { z } from 'zod';
-import { AMOUNT_PATTERN, formatAmount, parseAmount } from '../../domain/money.ts';
+import { formatAmount, parseAmount } from '../../domain/money.ts';
 import type { SandboxCore } from '../core/core.ts';
 import type { GenesisAccounts } from '../core/genesis.ts';
 import { queryOf, readBody, sendJson } from '../core/http.ts';
@@ -35,10 +35,16 @@ class ControlError extends Error {
 }
 
 const address = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text), 'not a G… address');
-const amount = z
-  .string()
-  .regex(AMOUNT_PATTERN, 'not a decimal amount')
-  .refine((text) => parseAmount(text) > 0n, 'must be positive');
+
+function isPositive(text: string): boolean {
+  try {
+    return parseAmount(text) > 0n;
+  } catch {
+    return false;
+  }
+}
+
+const amount = z.string().refine(isPositive, 'not a positive decimal amount of at most seven decimals');
 const asset = z.string().regex(/^(native|[A-Za-z0-9]{1,12}:G[A-Z2-7]{55})$/, 'native or CODE:ISSUER');
 const count = z.int().min(1).max(10_000);
 
