@@ -43,24 +43,7 @@ export async function wallet(input: WalletInput): Promise<void> {
   const { wallet_id } = input;
   let creation: 'AWAITED' | 'RUNNING' | 'DONE' | 'REFUSED' = input.resume === true ? 'DONE' : 'AWAITED';
   let woken = false;
-  const db = proxyLocalActivities<WalletActivities>({
-    startToCloseTimeout: '10s',
-    retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
-  });
-  const { requestProvisioning } = proxyActivities<WalletActivities>({
-    taskQueue: `${input.task_queue_prefix}orders`,
-    summary: 'ask the provisioner',
-    startToCloseTimeout: '10s',
-    retry: { initialInterval: '500ms', maximumInterval: '20s' },
-  });
-  const { awaitPayments } = proxyActivities<PaymentActivities>({
-    taskQueue: `${input.task_queue_prefix}payments`,
-    summary: 'hold the payment stream',
-    startToCloseTimeout: HOLD_MS + 60_000,
-    heartbeatTimeout: '15s',
-    // A stream is lost with every deployment: attempts say nothing about the provider.
-    retry: { initialInterval: '1s', backoffCoefficient: 1 },
-  });
+  const { db, requestProvisioning, awaitPayments } = activitiesOf(input.task_queue_prefix);
 
   setHandler(createUserUpdate, (request: CreateUser) => create(request));
   setHandler(changeUserUpdate, (change: ChangeUser) => refusing(() => db.changeUser({ ...change, wallet_id })));
@@ -124,6 +107,29 @@ export async function wallet(input: WalletInput): Promise<void> {
       if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
     }
   }
+}
+
+/** Short database work is local; what leaves the process, and the stream, are activities of their own. */
+function activitiesOf(prefix: string) {
+  const db = proxyLocalActivities<WalletActivities>({
+    startToCloseTimeout: '10s',
+    retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
+  });
+  const { requestProvisioning } = proxyActivities<WalletActivities>({
+    taskQueue: `${prefix}orders`,
+    summary: 'ask the provisioner',
+    startToCloseTimeout: '10s',
+    retry: { initialInterval: '500ms', maximumInterval: '20s' },
+  });
+  const { awaitPayments } = proxyActivities<PaymentActivities>({
+    taskQueue: `${prefix}payments`,
+    summary: 'hold the payment stream',
+    startToCloseTimeout: HOLD_MS + 60_000,
+    heartbeatTimeout: '15s',
+    // A stream is lost with every deployment: attempts say nothing about the provider.
+    retry: { initialInterval: '1s', backoffCoefficient: 1 },
+  });
+  return { db, requestProvisioning, awaitPayments };
 }
 
 const tooLong = (): boolean => workflowInfo().historyLength > EVENTS_MAX || workflowInfo().continueAsNewSuggested;

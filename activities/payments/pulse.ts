@@ -2,6 +2,7 @@
  * Tells waiting wallets of this process that the chain reader has moved on: at once when the reader runs here, and by
  * looking at its cursor now and then when it runs elsewhere. One look serves all wallets of the process.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Orm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
@@ -21,7 +22,7 @@ export interface ReaderPulse {
 export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
   let beats = 0;
   let known: string | null = null;
-  let looking: NodeJS.Timeout | null = null;
+  let looking = false;
   const waiting = new Set<() => void>();
 
   const announce = (): void => {
@@ -39,22 +40,14 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
   };
 
   /** Runs while somebody waits; a failed look is a look later. */
-  const schedule = (): void => {
-    if (looking !== null || waiting.size === 0) return;
-    looking = setTimeout(() => {
-      void look()
-        .catch(() => undefined)
-        .finally(() => {
-          looking = null;
-          schedule();
-        });
-    }, LOOK_MS);
-    looking.unref();
-  };
-
-  const rest = (): void => {
-    if (looking !== null) clearTimeout(looking);
-    looking = null;
+  const keepLooking = async (): Promise<void> => {
+    if (looking) return;
+    looking = true;
+    while (waiting.size > 0) {
+      await pause(LOOK_MS, undefined, { ref: false });
+      if (waiting.size > 0) await look().catch(() => undefined);
+    }
+    looking = false;
   };
 
   return {
@@ -67,7 +60,6 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
         const done = (settle: () => void) => () => {
           waiting.delete(wake);
           clearTimeout(timer);
-          if (waiting.size === 0) rest();
           signal.removeEventListener('abort', abort);
           settle();
         };
@@ -76,7 +68,7 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
         const timer = setTimeout(wake, holdMs);
         waiting.add(wake);
         signal.addEventListener('abort', abort, { once: true });
-        schedule();
+        void keepLooking();
       }),
   };
 }

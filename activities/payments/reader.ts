@@ -37,24 +37,29 @@ export interface ReadStep {
 /** Why nothing may be credited now (F29), or null. */
 export function troubleOf(head: HistoryHead, position: Position, passphrase: string): string | null {
   if (head.networkPassphrase !== passphrase) return 'the provider serves another network';
-  const at = ledgerOf(position.cursor);
-  // Asked for what is older than its history, a provider answers with what it has: the gap would never be noticed.
-  if (at + 1 < head.oldestLedger) return 'the history of the provider begins after the cursor';
-  if (at > head.latestLedger + LAG_LEDGERS)
+  // Asked for what is older than its history, a provider answers with what it has: the gap would never be noticed. What
+  // counts is how far everything is stored: on a quiet network the cursor itself stays behind.
+  if (position.ledger + 1 < head.oldestLedger) return 'the history of the provider begins after the cursor';
+  if (position.ledger > head.latestLedger + LAG_LEDGERS)
     return 'the cursor is ahead of the provider: it lags, or the network was reset';
   return null;
 }
 
-export function createReader(deps: Deps) {
-  const { orm, network, history, log } = deps;
-  const workflowId = chainReaderWorkflowId(network.name);
-
+export interface Reader {
   /** The stored position; at the very first start the newest ledger, before any address is handed out (F28). */
+  position(): Promise<Position>;
+  /** One page. Null while the history is not to be trusted. */
+  step(from: Position, signal: AbortSignal): Promise<ReadStep | null>;
+}
+
+export function createReader(deps: Deps): Reader {
+  const { orm, network, history } = deps;
+  let reported: string | null | undefined;
+
   const position = async (): Promise<Position> => {
     const stored = await sql<Position>`
-      select cursor, ledger from network_cursors where network = ${network.name} and reader = 'payments'`.execute(
-      pool(orm),
-    );
+      select cursor, ledger from network_cursors
+      where network = ${network.name} and reader = 'payments'`.execute(pool(orm));
     if (stored.rows[0] !== undefined) return stored.rows[0];
     const cursor = await history.nowCursor();
     await sql`
@@ -64,11 +69,11 @@ export function createReader(deps: Deps) {
     return position();
   };
 
-  /** One page. @returns null while the history is not to be trusted */
-  const step = async (from: Position, signal: AbortSignal): Promise<ReadStep | null> => {
+  const step: Reader['step'] = async (from, signal) => {
     const head = await history.head();
     const trouble = troubleOf(head, from, network.passphrase);
-    await report(trouble, head, from);
+    if (trouble !== reported) await report(deps, trouble, head, from);
+    reported = trouble;
     if (trouble !== null) return null;
     const page = await history.movements({ cursor: from.cursor, limit: PAGE, signal });
     // Everything up to the head that was read before the page is in it, unless the page was full.
@@ -76,87 +81,98 @@ export function createReader(deps: Deps) {
     const to = { cursor: page.cursor, ledger: Math.max(from.ledger, passed) };
     if (to.cursor === from.cursor && to.ledger === from.ledger)
       return { position: from, complete: page.complete, stored: false };
-    const done = await inTransaction(orm, (trx) => store(trx, from, to, page.movements));
+    const done = await inTransaction(orm, (trx) => store(trx, network.name, from, to, page.movements));
     // Somebody else reads too (an attempt that was given up still runs): go on from where the row is.
     if (done === null) return { position: await position(), complete: false, stored: false };
-    for (const { orderId, hash } of done.foreign) await reportForeign(orderId, hash);
+    for (const foreign of done.foreign) await reportForeign(deps, foreign);
     return { position: to, complete: page.complete, stored: done.touched > 0 };
   };
 
-  async function store(trx: Sql, from: Position, to: Position, page: readonly Movement[]) {
-    // Accounts are created with nothing.
-    const movements = page.filter(({ amount }) => amount > 0n);
-    const moved = await sql<{ cursor: string }>`
-      update network_cursors set cursor = ${to.cursor}, ledger = ${to.ledger}, updated_at = now()
-      where network = ${network.name} and reader = 'payments' and cursor = ${from.cursor}
-      returning cursor`.execute(trx);
-    if (moved.rows.length === 0) return null;
-    if (movements.length === 0) return { touched: 0, foreign: [] };
-    const addresses = [...new Set(movements.flatMap(({ from: payer, to: payee }) => [payer, payee]))].filter(
-      (address) => address !== null,
-    );
-    const { rows } = await sql<{ address: string; escrow_id: string | null; order_id: string | null }>`
-      select address, null as escrow_id, null as order_id from wallets
-      where address = any(${addresses}::text[]) and kind not in ('SPONSOR', 'CHANNEL')
-      union all
-      select contract_id, id, order_id from escrows where contract_id = any(${addresses}::text[])`.execute(trx);
-    const known = new Set(rows.map(({ address }) => address));
-    const touching = movements.filter(({ from: payer, to: payee }) => known.has(payer ?? '') || known.has(payee ?? ''));
-    if (touching.length > 0) await insertObserved(trx, network.name, touching);
-    const foreign: { orderId: string; hash: string }[] = [];
-    for (const { address, escrow_id, order_id } of rows)
-      if (escrow_id !== null && order_id !== null)
-        for (const hash of await recordContract(trx, escrow_id, order_id, address, touching))
-          foreign.push({ orderId: order_id, hash });
-    return { touched: touching.length, foreign };
-  }
-
-  /** @returns hashes of transactions on this contract that are not ours */
-  async function recordContract(trx: Sql, escrowId: string, orderId: string, address: string, touching: Movement[]) {
-    const own = ownMovements(address, touching);
-    const ours = await ourTransactions(trx, own);
-    const foreign = new Set<string>();
-    for (const movement of own) {
-      await record(trx, network.name, escrowId, movement, 'ESCROW', { type: 'order', id: orderId });
-      if (!ours.has(movement.movement.transactionHash)) foreign.add(movement.movement.transactionHash);
-    }
-    return foreign;
-  }
-
-  async function reportForeign(orderId: string, hash: string): Promise<void> {
-    log.warn({ order_id: orderId, transaction_hash: hash }, 'contract.foreign_transaction');
-    const open = await signalIfOpen(deps.client, orderWorkflowId(orderId), foreignTransactionSignal, [
-      { transaction_hash: hash },
-    ]);
-    if (open) return;
-    // The order is over: what lies on its contract now has to be paid out by somebody.
-    await raiseAttention(pool(orm), {
-      marketplaceId: null,
-      resource: { type: 'order', id: orderId },
-      workflowId: orderWorkflowId(orderId),
-      reason: 'BOOKS_DIFFER',
-      detail: { transaction_hash: hash },
-    });
-  }
-
-  let reported: string | null | undefined;
-  /** Attention while history is not to be trusted; clears itself. */
-  async function report(trouble: string | null, head: HistoryHead, at: Position): Promise<void> {
-    if (trouble === reported) return;
-    const resource = { type: 'network', id: network.name };
-    const detail = { trouble, cursor: at.cursor, oldest_ledger: head.oldestLedger, latest_ledger: head.latestLedger };
-    if (trouble === null) await clearAttention(pool(orm), resource, 'BOOKS_DIFFER');
-    else {
-      log.error(detail, 'reader.stopped');
-      await raiseAttention(pool(orm), { marketplaceId: null, resource, workflowId, reason: 'BOOKS_DIFFER', detail });
-    }
-    reported = trouble;
-  }
-
-  return { position, step, reportForeign };
+  return { position, step };
 }
 
-export type Reader = ReturnType<typeof createReader>;
+interface Foreign {
+  readonly orderId: string;
+  readonly hash: string;
+}
+
+/** Keeps what is ours and moves the cursor, all or nothing. @returns null when the cursor is not where we came from */
+async function store(trx: Sql, network: string, from: Position, to: Position, page: readonly Movement[]) {
+  const moved = await sql<{ cursor: string }>`
+    update network_cursors set cursor = ${to.cursor}, ledger = ${to.ledger}, updated_at = now()
+    where network = ${network} and reader = 'payments' and cursor = ${from.cursor} returning cursor`.execute(trx);
+  if (moved.rows.length === 0) return null;
+  // Accounts are created with nothing.
+  const movements = page.filter(({ amount }) => amount > 0n);
+  const addresses = new Set(movements.flatMap(({ from: payer, to: payee }) => [payer, payee]));
+  const known = await knownAddresses(
+    trx,
+    [...addresses].filter((address) => address !== null),
+  );
+  const touching = movements.filter(({ from: payer, to: payee }) => known.has(payer ?? '') || known.has(payee ?? ''));
+  if (touching.length > 0) await insertObserved(trx, network, touching);
+  const foreign: Foreign[] = [];
+  for (const [address, owner] of known) {
+    if (owner.escrow_id === null || owner.order_id === null) continue;
+    const own = ownMovements(address, touching);
+    const ours = await ourTransactions(trx, own);
+    const resource = { type: 'order', id: owner.order_id };
+    for (const movement of own) await record(trx, network, owner.escrow_id, movement, 'ESCROW', resource);
+    const hashes = new Set(own.map(({ movement }) => movement.transactionHash).filter((hash) => !ours.has(hash)));
+    for (const hash of hashes) foreign.push({ orderId: owner.order_id, hash });
+  }
+  return { touched: touching.length, foreign };
+}
+
+interface Owner {
+  readonly address: string;
+  /** null for a wallet */
+  readonly escrow_id: string | null;
+  readonly order_id: string | null;
+}
+
+/** Which of these addresses are followed: wallets and contracts; not the accounts that only pay fees. */
+async function knownAddresses(trx: Sql, addresses: readonly string[]): Promise<Map<string, Owner>> {
+  if (addresses.length === 0) return new Map();
+  const { rows } = await sql<Owner>`
+    select address, null as escrow_id, null as order_id from wallets
+    where address = any(${[...addresses]}::text[]) and kind not in ('SPONSOR', 'CHANNEL')
+    union all
+    select contract_id, id, order_id from escrows where contract_id = any(${[...addresses]}::text[])`.execute(trx);
+  return new Map(rows.map((row) => [row.address, row]));
+}
+
+/** Tells the order; idempotent there by the hash. What a crash leaves untold, reconcile tells again. */
+async function reportForeign(deps: Deps, { orderId, hash }: Foreign): Promise<void> {
+  deps.log.warn({ order_id: orderId, transaction_hash: hash }, 'contract.foreign_transaction');
+  const open = await signalIfOpen(deps.client, orderWorkflowId(orderId), foreignTransactionSignal, [
+    { transaction_hash: hash },
+  ]);
+  if (open) return;
+  // The order is over: what lies on its contract now has to be paid out by somebody.
+  await raiseAttention(pool(deps.orm), {
+    marketplaceId: null,
+    resource: { type: 'order', id: orderId },
+    workflowId: orderWorkflowId(orderId),
+    reason: 'BOOKS_DIFFER',
+    detail: { transaction_hash: hash },
+  });
+}
+
+/** Attention while the history is not to be trusted; clears itself. */
+async function report(deps: Deps, trouble: string | null, head: HistoryHead, at: Position): Promise<void> {
+  const resource = { type: 'network', id: deps.network.name };
+  if (trouble === null) return clearAttention(pool(deps.orm), resource, 'BOOKS_DIFFER');
+  const detail = { trouble, cursor: at.cursor, oldest_ledger: head.oldestLedger, latest_ledger: head.latestLedger };
+  deps.log.error(detail, 'reader.stopped');
+  await raiseAttention(pool(deps.orm), {
+    marketplaceId: null,
+    resource,
+    workflowId: chainReaderWorkflowId(deps.network.name),
+    reason: 'BOOKS_DIFFER',
+    detail,
+  });
+}
 
 async function insertObserved(trx: Sql, network: string, movements: readonly Movement[]): Promise<void> {
   const rows = movements.map((movement) => ({

@@ -1,11 +1,11 @@
 /** Which wallets are created on chain together, and who is told when they are. */
 import { sql } from 'kysely';
-import { inTransaction, pool } from '../../db/sql.ts';
+import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { WALLET_BATCH_MAX } from '../../domain/limits.ts';
-import { chainReaderWorkflowId, orderWorkflowId, provisionerWorkflowId } from '../../domain/workflow-ids.ts';
+import { orderWorkflowId, provisionerWorkflowId } from '../../domain/workflow-ids.ts';
 import { orderWakeSignal, provisionSignal } from '../../workflows/messages.ts';
-import { raiseAttention } from '../attention.ts';
+import { clearAttention, raiseAttention } from '../attention.ts';
 import type { Deps } from '../context.ts';
 import { signalIfOpen, wakeWallet } from './wake.ts';
 
@@ -34,31 +34,9 @@ export function createProvisioningActivities(deps: Deps) {
      * @param input.new_first after a batch died: others must not wait behind it
      */
     async takeBatch(input: { new_first: boolean }): Promise<Batch | null> {
-      return inTransaction(orm, async (trx) => {
-        const begun = async (): Promise<Batch | null> => {
-          const { rows } = await sql<Batch>`
-            select batch_id, count(*)::int as size from wallets
-            where status = 'PROVISIONING' and batch_id is not null
-            group by batch_id order by batch_id limit 1`.execute(trx);
-          return rows[0] ?? null;
-        };
-        const fresh = async (): Promise<Batch | null> => {
-          const batchId = newId('walletBatch');
-          const { rows } = await sql<{ id: string }>`
-            with waiting as (
-              select id, kind from wallets
-              where status = 'PROVISIONING' and batch_id is null and provider = 'crypto-native'
-            ), chosen as (
-              select id from waiting
-              where kind = 'CHANNEL' or not exists (select from waiting where kind = 'CHANNEL')
-              order by id limit ${WALLET_BATCH_MAX}
-            )
-            update wallets w set batch_id = ${batchId}, updated_at = now() from chosen where w.id = chosen.id
-            returning w.id`.execute(trx);
-          return rows.length === 0 ? null : { batch_id: batchId, size: rows.length };
-        };
-        return input.new_first ? ((await fresh()) ?? begun()) : ((await begun()) ?? fresh());
-      });
+      return inTransaction(orm, async (trx) =>
+        input.new_first ? ((await newBatch(trx)) ?? oldestBatch(trx)) : ((await oldestBatch(trx)) ?? newBatch(trx)),
+      );
     },
 
     /**
@@ -112,6 +90,7 @@ export function createProvisioningActivities(deps: Deps) {
           when 'USER' then w.user_id in (o.buyer_id, o.seller_id)
           when 'CHANNEL' then true else w.marketplace_id = o.marketplace_id end
         where o.waiting_for = 'WALLET' order by o.created_at, o.id`.execute(pool(orm));
+      await clearAttention(pool(orm), { type: 'network', id: network.name }, 'TRANSACTION_FAILED');
       const followed = wallets.rows.filter(({ kind }) => kind !== 'CHANNEL');
       await Promise.all(followed.map(({ id }) => wakeWallet(deps, id)));
       for (const { id } of orders.rows)
@@ -120,7 +99,29 @@ export function createProvisioningActivities(deps: Deps) {
   };
 }
 
+async function oldestBatch(trx: Sql): Promise<Batch | null> {
+  const { rows } = await sql<Batch>`
+    select batch_id, count(*)::int as size from wallets
+    where status = 'PROVISIONING' and batch_id is not null
+    group by batch_id order by batch_id limit 1`.execute(trx);
+  return rows[0] ?? null;
+}
+
+async function newBatch(trx: Sql): Promise<Batch | null> {
+  const batchId = newId('walletBatch');
+  const { rows } = await sql<{ id: string }>`
+    with waiting as (
+      select id, kind from wallets
+      where status = 'PROVISIONING' and batch_id is null and provider = 'crypto-native'
+    ), chosen as (
+      select id from waiting
+      where kind = 'CHANNEL' or not exists (select from waiting where kind = 'CHANNEL')
+      order by id limit ${WALLET_BATCH_MAX}
+    )
+    update wallets w set batch_id = ${batchId}, updated_at = now() from chosen where w.id = chosen.id
+    returning w.id`.execute(trx);
+  return rows.length === 0 ? null : { batch_id: batchId, size: rows.length };
+}
+
 /** The ledger number in a cursor of Horizon's form. */
 export const ledgerOf = (cursor: string): number => Number(BigInt(cursor) >> 32n);
-
-export const readerWorkflowId = (deps: Pick<Deps, 'network'>): string => chainReaderWorkflowId(deps.network.name);

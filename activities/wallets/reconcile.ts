@@ -22,104 +22,102 @@ export interface ReconcileResult {
 }
 
 export function createReconcileActivities(deps: Deps) {
-  const { orm, client, network, log } = deps;
-
-  /** Confirmed on chain and not in the books: the workflow that owns it is woken, or started from its row. */
-  async function wakeUnbooked(): Promise<number> {
-    const { rows } = await sql<{ workflow_id: string; order_id: string | null }>`
-      select distinct workflow_id, order_id from chain_transactions
-      where status = 'CONFIRMED' and booked_at is null and confirmed_at < now() - ${GRACE} limit ${FOUND_MAX}`.execute(
-      pool(orm),
-    );
-    for (const { workflow_id, order_id } of rows) {
-      log.warn({ workflow_id }, 'reconcile.unbooked');
-      if (order_id !== null) await wakeOrder(order_id);
-    }
-    if (rows.some(({ order_id }) => order_id === null)) await createProvisioningActivities(deps).requestProvisioning();
-    return rows.length;
-  }
-
-  async function wakeOrder(orderId: string): Promise<void> {
-    await client.workflow.signalWithStart('order', {
-      workflowId: orderWorkflowId(orderId),
-      taskQueue: `${deps.taskQueuePrefix}orders`,
-      args: [{ order_id: orderId, task_queue_prefix: deps.taskQueuePrefix, resume: true }],
-      signal: orderWakeSignal,
-      signalArgs: [{ cause: 'RESUME' }],
-    });
-  }
-
-  /** Money that is held for an envelope nobody can send any more: a compensation is missing. */
-  async function reportPending(): Promise<number> {
-    const { rows } = await sql<{ id: string; marketplace_id: string; order_id: string; amount: string }>`
-      select t.id, t.marketplace_id, e.order_id, t.amount::text as amount from ledger_transfers t
-      join escrows e on e.id = t.resource_id
-      where t.kind = 'PENDING' and t.code = 'FUNDING' and t.created_at < now() - ${GRACE}
-        and not exists (select from ledger_transfers s where s.pending_id = t.id)
-        and not exists (select from chain_transactions c where c.order_id = e.order_id
-          and c.intent->>'kind' = 'FUND_ESCROW'
-          and (c.status in ('SIGNED', 'SUBMITTED') or (c.status = 'CONFIRMED' and c.booked_at is null)))
-      limit ${FOUND_MAX}`.execute(pool(orm));
-    for (const row of rows)
-      await raiseAttention(pool(orm), {
-        marketplaceId: row.marketplace_id,
-        resource: { type: 'order', id: row.order_id },
-        workflowId: orderWorkflowId(row.order_id),
-        reason: 'BOOKS_DIFFER',
-        detail: { transfer_id: row.id, amount_stroops: row.amount, matter: 'pending without an envelope' },
-      });
-    return rows.length;
-  }
-
-  /** Wallets that wait to be created, e.g. because the process that inserted them died before it told anybody. */
-  async function wakeProvisioning(): Promise<number> {
-    const { rows } = await sql<{ id: string }>`
-      select id from wallets where status = 'PROVISIONING' and created_at < now() - ${GRACE} and kind <> 'CHANNEL'
-      order by id limit ${FOUND_MAX}`.execute(pool(orm));
-    if (rows.length > 0) await createProvisioningActivities(deps).requestProvisioning();
-    for (const { id } of rows) await wakeWallet(deps, id);
-    return rows.length;
-  }
-
-  /** Movements that were seen and not recorded: their wallets sleep, or their streams were lost. */
-  async function wakeFollowers(): Promise<number> {
-    const { rows } = await sql<{ id: string }>`
-      select distinct w.id from wallets w
-      join observed_movements o on o.network = ${network.name} and w.address in (o.from_address, o.to_address)
-        and o.operation_id > w.stream_cursor::bigint
-      where w.status = 'READY' and o.closed_at < now() - ${GRACE} limit ${FOUND_MAX}`.execute(pool(orm));
-    for (const { id } of rows) await wakeWallet(deps, id);
-    return rows.length;
-  }
-
-  /** Movements on our contracts in transactions that are not ours, and that no order has booked. */
-  async function remindForeign(): Promise<number> {
-    const { rows } = await sql<{ order_id: string; transaction_hash: string }>`
-      select distinct e.order_id, m.transaction_hash from movements m
-      join escrows e on e.id = m.owner_id
-      join orders o on o.id = e.order_id and o.status <> 'CLOSED'
-      where m.created_at < now() - ${GRACE}
-        and not exists (select from ledger_transfers t where t.transaction_hash = m.transaction_hash)
-        and not exists (select from chain_transactions c where c.inner_hash = m.transaction_hash)
-        and not exists (select from chain_envelopes v where v.outer_hash = m.transaction_hash)
-      limit ${FOUND_MAX}`.execute(pool(orm));
-    for (const { order_id, transaction_hash } of rows)
-      await signalIfOpen(client, orderWorkflowId(order_id), foreignTransactionSignal, [{ transaction_hash }]);
-    return rows.length;
-  }
-
   return {
     async reconcile(): Promise<ReconcileResult> {
       const result = {
-        unbooked: await wakeUnbooked(),
-        pending_without_envelope: await reportPending(),
-        wallets_waiting: await wakeProvisioning(),
-        movements_waiting: await wakeFollowers(),
-        foreign_unbooked: await remindForeign(),
+        unbooked: await wakeUnbooked(deps),
+        pending_without_envelope: await reportPending(deps),
+        wallets_waiting: await wakeProvisioning(deps),
+        movements_waiting: await wakeFollowers(deps),
+        foreign_unbooked: await remindForeign(deps),
       };
       if (Object.values(result).some((found) => found > 0))
-        log.warn({ ...result, workflow_id: reconcileWorkflowId(network.name) }, 'reconcile.found');
+        deps.log.warn({ ...result, workflow_id: reconcileWorkflowId(deps.network.name) }, 'reconcile.found');
       return result;
     },
   };
+}
+
+/** Confirmed on chain and not in the books: the workflow that owns it is woken, or started from its row. */
+async function wakeUnbooked(deps: Deps): Promise<number> {
+  const { rows } = await sql<{ workflow_id: string; order_id: string | null }>`
+    select distinct workflow_id, order_id from chain_transactions
+    where status = 'CONFIRMED' and booked_at is null and confirmed_at < now() - ${GRACE} limit ${FOUND_MAX}`.execute(
+    pool(deps.orm),
+  );
+  for (const { workflow_id, order_id } of rows) {
+    deps.log.warn({ workflow_id }, 'reconcile.unbooked');
+    if (order_id !== null) await wakeOrder(deps, order_id);
+  }
+  if (rows.some(({ order_id }) => order_id === null)) await createProvisioningActivities(deps).requestProvisioning();
+  return rows.length;
+}
+
+async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
+  await deps.client.workflow.signalWithStart('order', {
+    workflowId: orderWorkflowId(orderId),
+    taskQueue: `${deps.taskQueuePrefix}orders`,
+    args: [{ order_id: orderId, task_queue_prefix: deps.taskQueuePrefix, resume: true }],
+    signal: orderWakeSignal,
+    signalArgs: [{ cause: 'RESUME' }],
+  });
+}
+
+/** Money that is held for an envelope nobody can send any more: a compensation is missing. */
+async function reportPending(deps: Deps): Promise<number> {
+  const { rows } = await sql<{ id: string; marketplace_id: string; order_id: string; amount: string }>`
+    select t.id, t.marketplace_id, e.order_id, t.amount::text as amount from ledger_transfers t
+    join escrows e on e.id = t.resource_id
+    where t.kind = 'PENDING' and t.code = 'FUNDING' and t.created_at < now() - ${GRACE}
+      and not exists (select from ledger_transfers s where s.pending_id = t.id)
+      and not exists (select from chain_transactions c where c.order_id = e.order_id
+        and c.intent->>'kind' = 'FUND_ESCROW'
+        and (c.status in ('SIGNED', 'SUBMITTED') or (c.status = 'CONFIRMED' and c.booked_at is null)))
+    limit ${FOUND_MAX}`.execute(pool(deps.orm));
+  for (const row of rows)
+    await raiseAttention(pool(deps.orm), {
+      marketplaceId: row.marketplace_id,
+      resource: { type: 'order', id: row.order_id },
+      workflowId: orderWorkflowId(row.order_id),
+      reason: 'BOOKS_DIFFER',
+      detail: { transfer_id: row.id, amount_stroops: row.amount, matter: 'pending without an envelope' },
+    });
+  return rows.length;
+}
+
+/** Wallets that wait to be created, e.g. because the process that inserted them died before it told anybody. */
+async function wakeProvisioning(deps: Deps): Promise<number> {
+  const { rows } = await sql<{ id: string }>`
+    select id from wallets where status = 'PROVISIONING' and created_at < now() - ${GRACE} and kind <> 'CHANNEL'
+    order by id limit ${FOUND_MAX}`.execute(pool(deps.orm));
+  if (rows.length > 0) await createProvisioningActivities(deps).requestProvisioning();
+  for (const { id } of rows) await wakeWallet(deps, id);
+  return rows.length;
+}
+
+/** Movements that were seen and not recorded: their wallets sleep, or their streams were lost. */
+async function wakeFollowers(deps: Deps): Promise<number> {
+  const { rows } = await sql<{ id: string }>`
+    select distinct w.id from wallets w
+    join observed_movements o on o.network = ${deps.network.name} and w.address in (o.from_address, o.to_address)
+      and o.operation_id > w.stream_cursor::bigint
+    where w.status = 'READY' and o.closed_at < now() - ${GRACE} limit ${FOUND_MAX}`.execute(pool(deps.orm));
+  for (const { id } of rows) await wakeWallet(deps, id);
+  return rows.length;
+}
+
+/** Movements on our contracts in transactions that are not ours, and that no order has booked. */
+async function remindForeign(deps: Deps): Promise<number> {
+  const { rows } = await sql<{ order_id: string; transaction_hash: string }>`
+    select distinct e.order_id, m.transaction_hash from movements m
+    join escrows e on e.id = m.owner_id
+    join orders o on o.id = e.order_id and o.status <> 'CLOSED'
+    where m.created_at < now() - ${GRACE}
+      and not exists (select from ledger_transfers t where t.transaction_hash = m.transaction_hash)
+      and not exists (select from chain_transactions c where c.inner_hash = m.transaction_hash)
+      and not exists (select from chain_envelopes v where v.outer_hash = m.transaction_hash)
+    limit ${FOUND_MAX}`.execute(pool(deps.orm));
+  for (const { order_id, transaction_hash } of rows)
+    await signalIfOpen(deps.client, orderWorkflowId(order_id), foreignTransactionSignal, [{ transaction_hash }]);
+  return rows.length;
 }
