@@ -3,6 +3,7 @@
  * reader that followed ids would miss events; positions are assigned only to what is committed, by one relay at a time,
  * and become visible batch after batch: who has read up to a position has missed nothing below it.
  */
+import { setTimeout } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Logger } from 'pino';
 import type { Orm } from '../db/orm.ts';
@@ -39,20 +40,8 @@ async function run(options: { orm: Orm; log: Logger; intervalMs?: number }, stop
       log.warn({ error }, 'relay.failed');
       delay = RETRY_MS;
     }
-    if (delay > 0) await pause(delay, stopping);
+    if (delay > 0) await setTimeout(delay, undefined, { signal: stopping }).catch(() => undefined);
   }
-}
-
-function pause(ms: number, stopping: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      stopping.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    stopping.addEventListener('abort', end, { once: true });
-  });
 }
 
 /** One pass. @returns how many events got their position; 0 also when another process is at it */

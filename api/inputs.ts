@@ -1,0 +1,132 @@
+/** Schemas of what callers send, shared by several resources. Optional inputs may be absent or null. */
+import { Duration } from 'luxon';
+import { z } from 'zod';
+import type { Page, PageCursor } from '../db/resources/select.ts';
+import { METADATA_BYTES_MAX, METADATA_KEYS_MAX, PAGE_DEFAULT, PAGE_MAX } from '../domain/limits.ts';
+import { AMOUNT_PATTERN, AmountError, parseAmount } from '../domain/money.ts';
+import type { Answer } from './route.ts';
+
+const AMOUNT_FORMAT = 'AMOUNT_FORMAT: a decimal string greater than zero with at most 7 decimals, e.g. "12.5"';
+
+/** Decimal string on the wire, stroops after reading. */
+export const AmountInput = z
+  .string({ error: (issue) => (issue.input === undefined ? undefined : AMOUNT_FORMAT) })
+  .regex(AMOUNT_PATTERN, AMOUNT_FORMAT)
+  .transform((text, context) => {
+    const stroops = stroopsOf(text);
+    if (stroops !== null && stroops > 0n) return stroops;
+    context.addIssue(AMOUNT_FORMAT);
+    return z.NEVER;
+  })
+  .meta({ description: 'Decimal amount, at most 7 decimals', example: '250' });
+
+function stroopsOf(text: string): bigint | null {
+  try {
+    return parseAmount(text);
+  } catch (error) {
+    if (error instanceof AmountError) return null;
+    throw error;
+  }
+}
+
+/** Text of a bounded length, at least one character. */
+export const text = (max: number) => z.string().min(1).max(max);
+
+export const MetadataInput = z
+  .record(z.string().min(1).max(128), z.string())
+  .refine((value) => Object.keys(value).length <= METADATA_KEYS_MAX, `TOO_LARGE: at most ${METADATA_KEYS_MAX} keys`)
+  .refine(
+    (value) => Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES_MAX,
+    `TOO_LARGE: at most ${METADATA_BYTES_MAX} bytes`,
+  );
+
+export const AssetInput = z.string().min(1).max(12).meta({ example: 'USDC' });
+export const ReasonInput = text(500).nullish();
+export const TimeInput = z.iso.datetime({ offset: true }).meta({ example: '2026-11-22T14:00:00.000Z' });
+
+/** Longer than any business wants to wait, and short enough for every timer. */
+const DURATION_DAYS_MAX = 3_650;
+const DurationInput = z
+  .string()
+  .refine((value) => {
+    const duration = Duration.fromISO(value);
+    const days = duration.isValid ? duration.as('days') : 0;
+    return days > 0 && days <= DURATION_DAYS_MAX;
+  }, `DURATION_FORMAT: an ISO 8601 duration greater than zero and at most P${DURATION_DAYS_MAX}D, e.g. "P7D"`)
+  .nullish()
+  .meta({ example: 'P7D' });
+
+/** What is absent comes from the marketplace; null turns a deadline off. */
+export const DeadlinesInput = z.strictObject({
+  funding: DurationInput,
+  delivery: DurationInput,
+  inspection: DurationInput,
+  dispute: DurationInput,
+  dispute_default: z.enum(['FULL_RELEASE', 'FULL_REFUND']).nullish(),
+});
+
+export const NoQuery = z.strictObject({});
+export const IdParams = z.object({ id: z.string() });
+export const ReasonBody = z.strictObject({ reason: ReasonInput });
+
+const CURSOR = 'CURSOR: not a cursor of this list';
+const CursorInput = z
+  .string()
+  .transform((text, context): PageCursor => {
+    const [, at, id] = /^([0-9TZ:.-]{24}) (\S+)$/.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? [];
+    if (at !== undefined && id !== undefined && !Number.isNaN(Date.parse(at))) return { at, id };
+    context.addIssue(CURSOR);
+    return z.NEVER;
+  })
+  .optional();
+
+const limit = z
+  .string()
+  .regex(/^[1-9]\d{0,2}$/, 'RANGE: a whole number')
+  .transform((digits) => Number.parseInt(digits, 10))
+  .pipe(z.int().max(PAGE_MAX, `RANGE: at most ${PAGE_MAX}`))
+  .default(PAGE_DEFAULT)
+  .meta({ override: { type: 'integer', minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT } });
+
+/** Query of every list. */
+export const pageQuery = { limit, cursor: CursorInput.meta({ override: { type: 'string' } }) };
+export const limitQuery = { limit };
+export const createdQuery = { created_after: TimeInput.optional(), created_before: TimeInput.optional() };
+
+/** `a,b`: a comma list of allowed values. */
+export const commaList = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(values)))
+    .optional()
+    .meta({ override: { type: 'string', description: `Comma list of ${values.join(', ')}` } });
+
+export const flagQuery = z
+  .enum(['true', 'false'])
+  .transform((text) => text === 'true')
+  .optional()
+  .meta({ override: { type: 'boolean' } });
+
+export const metadataQuery = z
+  .record(z.string(), z.string())
+  .optional()
+  .meta({ param: { style: 'deepObject', explode: true } });
+
+/** A list as every endpoint answers it. */
+export const listOf = (item: z.ZodType) =>
+  z.object({ data: z.array(item), has_more: z.boolean(), next_cursor: z.string().nullable() });
+
+/** The answer of a list that is paged by creation time and id. */
+export function listAnswer(page: Page<{ readonly id: string; readonly created_at: string }>): Answer {
+  const last = page.items.at(-1);
+  const next = page.hasMore && last !== undefined ? `${last.created_at} ${last.id}` : null;
+  return listBody(page, next === null ? null : Buffer.from(next).toString('base64url'));
+}
+
+export function listBody(page: Page<unknown>, nextCursor: string | null): Answer {
+  return { status: 200, body: { data: page.items, has_more: page.hasMore, next_cursor: nextCursor } };
+}
+
+/** What an optional input means when it is null. */
+export const given = <T>(value: T | null | undefined): T | null => value ?? null;

@@ -1,0 +1,147 @@
+/** What a user owns: balance, statement, and the comparison of our books with the chain. */
+import { z } from 'zod';
+import { balance, statement } from '../../db/ledger/statement.ts';
+import { findUser } from '../../db/resources/user.ts';
+import { findUserWallet, walletBooks } from '../../db/resources/wallet.ts';
+import { type Sql, pool } from '../../db/sql.ts';
+import { formatAmount } from '../../domain/money.ts';
+import { Refusal, refuseField } from '../../domain/refusal.ts';
+import { Amount, AssetCode, Id } from '../../domain/resources/common.ts';
+import { BalanceSchema, BalanceTransactionSchema } from '../../domain/resources/user.ts';
+import { ProviderError } from '../../providers/errors.ts';
+import { AssetInput, IdParams, limitQuery, listBody, listOf } from '../inputs.ts';
+import { type Call, found, marketplaceOf, route } from '../route.ts';
+
+const VerifySchema = z
+  .object({
+    user_id: Id,
+    asset: AssetCode,
+    books: Amount,
+    chain: Amount,
+    ledger: z.int(),
+    in_flight: Amount,
+    difference: Amount,
+  })
+  .meta({ id: 'BalanceVerification', description: 'difference = chain − books' });
+
+const assetQuery = { asset: AssetInput.optional() };
+const SEQ = 'CURSOR: not a cursor of this list';
+
+interface Account {
+  readonly db: Sql;
+  readonly marketplaceId: string;
+  readonly userId: string;
+  readonly asset: { readonly code: string; readonly issuer: string };
+}
+
+/** The user of the path and the asset of the query, default the marketplace's. */
+async function accountOf(call: Call<{ id: string }, { asset?: string | undefined }>): Promise<Account> {
+  const marketplace = marketplaceOf(call);
+  const db = pool(call.deps.orm);
+  const user = found(await findUser(db, marketplace.id, call.params.id), 'user');
+  const code = call.query.asset ?? marketplace.defaultAsset;
+  const asset = call.deps.config.assets.find((candidate) => candidate.code === code);
+  if (asset === undefined) throw refuseField('/asset', 'VALUE', 'this asset is not settled here; see /config');
+  return { db, marketplaceId: marketplace.id, userId: user.id, asset };
+}
+
+export const BALANCE_ROUTES = [
+  route({
+    method: 'get',
+    path: '/users/:id/balance',
+    tag: 'balance',
+    summary: 'Balance of a user',
+    access: { keys: 'marketplace', scope: 'read' },
+    params: IdParams,
+    query: z.strictObject(assetQuery),
+    answers: { 200: BalanceSchema },
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
+    handle: async (call) => {
+      const { db, asset, ...of } = await accountOf(call);
+      const now = await balance(db, { ...of, asset: asset.code });
+      const body = {
+        user_id: of.userId,
+        asset: asset.code,
+        available: formatAmount(now.available),
+        reserved: formatAmount(now.reserved),
+        total: formatAmount(now.total),
+        in_escrow: formatAmount(now.inEscrow),
+        at: new Date().toISOString(),
+      };
+      return { status: 200, body };
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/users/:id/balance/transactions',
+    tag: 'balance',
+    summary: 'Statement of a user, newest first',
+    access: { keys: 'marketplace', scope: 'read' },
+    params: IdParams,
+    query: z.strictObject({
+      ...limitQuery,
+      ...assetQuery,
+      cursor: z
+        .string()
+        .regex(/^\d{1,18}$/, SEQ)
+        .optional(),
+    }),
+    answers: { 200: listOf(BalanceTransactionSchema) },
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
+    handle: async (call) => {
+      const { db, asset, ...of } = await accountOf(call);
+      const { limit, cursor } = call.query;
+      const from = cursor === undefined ? {} : { cursor: BigInt(cursor) };
+      const { entries, hasMore } = await statement(db, { ...of, asset: asset.code, limit, ...from });
+      const items = entries.map((entry) => ({
+        id: entry.id,
+        type: entry.type,
+        direction: entry.direction,
+        amount: formatAmount(entry.amount),
+        asset: entry.asset,
+        available_after: formatAmount(entry.availableAfter),
+        resource: entry.resource,
+        transaction_hash: entry.transactionHash,
+        created_at: entry.createdAt,
+      }));
+      return listBody({ items, hasMore }, hasMore ? (entries.at(-1)?.seq.toString() ?? null) : null);
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/users/:id/balance/verify',
+    tag: 'balance',
+    summary: 'Compare the books with the chain',
+    access: { keys: 'marketplace', scope: 'read' },
+    params: IdParams,
+    query: z.strictObject(assetQuery),
+    answers: { 200: VerifySchema },
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'UNAVAILABLE'],
+    handle: async (call) => {
+      const { db, asset, ...of } = await accountOf(call);
+      const wallet = found(await findUserWallet(db, of.marketplaceId, of.userId), 'wallet');
+      const { books, inFlight } = await walletBooks(db, wallet.id, asset.code);
+      const onChain = wallet.address === null ? null : await readChain(call, wallet.address, asset);
+      const chain = onChain?.value ?? 0n;
+      const body = {
+        user_id: of.userId,
+        asset: asset.code,
+        books: formatAmount(books),
+        chain: formatAmount(chain),
+        ledger: onChain?.ledger ?? 0,
+        in_flight: formatAmount(inFlight),
+        difference: formatAmount(chain - books),
+      };
+      return { status: 200, body };
+    },
+  }),
+];
+
+async function readChain(call: Call, address: string, asset: Account['asset']) {
+  try {
+    return await call.deps.chain.assetBalance(address, asset);
+  } catch (error) {
+    if (error instanceof ProviderError) throw new Refusal('UNAVAILABLE', 'the chain cannot be read now');
+    throw error;
+  }
+}

@@ -1,0 +1,83 @@
+/** Alive, ready, and the numbers one asks for in an incident. */
+import { z } from 'zod';
+import { backlog, schemaIsCurrent } from '../../db/health.ts';
+import { pool } from '../../db/sql.ts';
+import type { ApiDeps } from '../deps.ts';
+import { route } from '../route.ts';
+
+const HealthSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });
+const ReadySchema = z
+  .object({
+    status: z.enum(['ok', 'unavailable']),
+    checks: z.object({ database: z.boolean(), schema: z.boolean(), config: z.boolean() }),
+  })
+  .meta({ id: 'Readiness' });
+const DetailedSchema = ReadySchema.extend({
+  pollers: z.record(z.string(), z.int().nullable()).meta({ description: 'null: the workflow service does not answer' }),
+  monitor_lag_ledgers: z.int().nullable(),
+  oldest_unrelayed_event_s: z.int(),
+  parked: z.int(),
+  providers: z.record(z.string(), z.string()),
+  sponsor_days_left: z.number().nullable(),
+  reserves_difference: z.string().nullable(),
+}).meta({ id: 'HealthDetails' });
+
+/** Own configuration, database, schema. Temporal or the workers being down must not take reads down. */
+async function readiness({ orm }: ApiDeps): Promise<z.output<typeof ReadySchema>> {
+  const schema = await schemaIsCurrent(pool(orm)).catch(() => null);
+  const checks = { database: schema !== null, schema: schema === true, config: true };
+  return { status: checks.database && checks.schema ? 'ok' : 'unavailable', checks };
+}
+
+export const HEALTH_ROUTES = [
+  route({
+    method: 'get',
+    path: '/health',
+    tag: 'health',
+    summary: 'Alive',
+    access: { keys: 'public' },
+    answers: { 200: HealthSchema },
+    reasons: [],
+    handle: async () => ({ status: 200, body: { status: 'ok' } }),
+  }),
+  route({
+    method: 'get',
+    path: '/health/ready',
+    tag: 'health',
+    summary: 'Ready to serve',
+    access: { keys: 'public' },
+    answers: { 200: ReadySchema, 503: ReadySchema },
+    reasons: [],
+    handle: async ({ deps }) => {
+      const body = await readiness(deps);
+      return { status: body.status === 'ok' ? 200 : 503, body };
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/health/detailed',
+    tag: 'health',
+    summary: 'Numbers for an incident',
+    access: { keys: 'any', scope: 'support' },
+    answers: { 200: DetailedSchema },
+    reasons: [],
+    handle: async ({ deps, auth }) => {
+      const [ready, waiting, pollers] = await Promise.all([
+        readiness(deps),
+        backlog(pool(deps.orm), auth?.marketplace?.id ?? null),
+        deps.workflows.orderPollers().catch(() => null),
+      ]);
+      const body = {
+        ...ready,
+        pollers: { orders: pollers },
+        monitor_lag_ledgers: null,
+        oldest_unrelayed_event_s: waiting.oldestUnrelayedEventS,
+        parked: waiting.parked,
+        providers: {},
+        sponsor_days_left: null,
+        reserves_difference: null,
+      };
+      return { status: 200, body };
+    },
+  }),
+];

@@ -1,0 +1,174 @@
+/** Marketplaces: tenants, for platform keys only. */
+import { z } from 'zod';
+import {
+  type MarketplaceTerms,
+  findMarketplace,
+  insertMarketplace,
+  listMarketplaces,
+  updateMarketplace,
+  walletsReady,
+} from '../../db/resources/marketplace.ts';
+import { pool } from '../../db/sql.ts';
+import { PLATFORM_FEE_BPS_MAX } from '../../domain/limits.ts';
+import { DEFAULT_DEADLINES } from '../../domain/order/deadlines.ts';
+import { refuseField } from '../../domain/refusal.ts';
+import { MarketplaceSchema } from '../../domain/resources/marketplace.ts';
+import { SCOPES } from '../../domain/statuses.ts';
+import {
+  AmountInput,
+  AssetInput,
+  DeadlinesInput,
+  IdParams,
+  given,
+  listAnswer,
+  listOf,
+  pageQuery,
+  text,
+} from '../inputs.ts';
+import { createKey } from '../keys.ts';
+import { type Answer, BASE_PATH, type Call, found, route } from '../route.ts';
+
+const NewMarketplaceSchema = MarketplaceSchema.extend({ api_key: z.string(), wallets_ready: z.boolean() }).meta({
+  id: 'NewMarketplace',
+  description: '`api_key` is shown here only',
+});
+const OneMarketplaceSchema = MarketplaceSchema.extend({ wallets_ready: z.boolean() }).meta({ id: 'MarketplaceDetail' });
+
+const terms = {
+  default_asset: AssetInput.nullish(),
+  platform_fee_bps: z.int().min(0).max(PLATFORM_FEE_BPS_MAX).nullish(),
+  deadlines: DeadlinesInput.nullish(),
+  approval_threshold: AmountInput.nullish(),
+};
+const CreateBody = z.strictObject({
+  name: text(100),
+  ...terms,
+  payment_provider: z
+    .literal('crypto-native', 'NOT_AVAILABLE: only crypto-native is available')
+    .nullish()
+    .meta({ description: 'Who holds the keys of new users’ wallets' }),
+});
+const ChangeBody = z.strictObject({ name: text(100).nullish(), ...terms });
+
+function checkAsset(call: Call, code: string): string {
+  if (!call.deps.config.assets.some((asset) => asset.code === code))
+    throw refuseField('/default_asset', 'VALUE', 'this asset is not settled here; see /config');
+  return code;
+}
+
+/** Fields that were stated, null included. */
+const stated = (input: Record<string, unknown> | null | undefined) =>
+  Object.fromEntries(Object.entries(input ?? {}).filter(([, value]) => value !== undefined));
+
+async function create(call: Call<unknown, unknown, z.output<typeof CreateBody>>): Promise<Answer> {
+  const { body, deps } = call;
+  const { assets, network } = deps.config;
+  const asset = checkAsset(call, body.default_asset ?? assets[0]?.code ?? '');
+  const fresh: MarketplaceTerms = {
+    name: body.name,
+    default_asset: asset,
+    platform_fee_bps: body.platform_fee_bps ?? 0,
+    payment_provider: body.payment_provider ?? 'crypto-native',
+    deadlines: { ...DEFAULT_DEADLINES, ...stated(body.deadlines) },
+    approvalThreshold: given(body.approval_threshold),
+  };
+  let walletIds: string[] = [];
+  const answer = await call.once(async (trx) => {
+    const inserted = await insertMarketplace(trx, fresh);
+    walletIds = inserted.walletIds;
+    const key = await createKey(trx, network, {
+      marketplaceId: inserted.marketplace.id,
+      name: 'first key',
+      person: null,
+      scopes: SCOPES,
+      ipAllow: [],
+      expiresAt: null,
+    });
+    return {
+      status: 201,
+      body: { ...inserted.marketplace, api_key: key.api_key, wallets_ready: false },
+      headers: { Location: `${BASE_PATH}/marketplaces/${inserted.marketplace.id}` },
+    };
+  });
+  // The rows are what counts: wallets whose workflow does not start now are started by reconcile.
+  await deps.workflows
+    .ensureWallets(walletIds)
+    .catch((error: unknown) => deps.log.warn({ error, wallet_ids: walletIds }, 'marketplace.wallets_not_started'));
+  return answer;
+}
+
+async function shown(call: Call<{ id: string }>): Promise<Answer> {
+  const db = pool(call.deps.orm);
+  const marketplace = found(await findMarketplace(db, call.params.id), 'marketplace');
+  return { status: 200, body: { ...marketplace, wallets_ready: await walletsReady(db, marketplace.id) } };
+}
+
+async function change(call: Call<{ id: string }, unknown, z.output<typeof ChangeBody>>): Promise<Answer> {
+  const { body } = call;
+  await call.once(async (trx) => {
+    const current = found(await findMarketplace(trx, call.params.id), 'marketplace');
+    const updated = await updateMarketplace(trx, current.id, {
+      ...(body.name == null ? {} : { name: body.name }),
+      ...(body.default_asset == null ? {} : { default_asset: checkAsset(call, body.default_asset) }),
+      ...(body.platform_fee_bps == null ? {} : { platform_fee_bps: body.platform_fee_bps }),
+      ...(body.deadlines == null ? {} : { deadlines: { ...current.deadlines, ...stated(body.deadlines) } }),
+      ...(body.approval_threshold === undefined ? {} : { approvalThreshold: body.approval_threshold }),
+    });
+    return { status: 200, body: updated };
+  });
+  return shown(call);
+}
+
+const platform = (scope: 'read' | 'write' | 'admin') => ({ keys: 'platform', scope }) as const;
+
+export const MARKETPLACE_ROUTES = [
+  route({
+    method: 'post',
+    path: '/marketplaces',
+    tag: 'marketplaces',
+    summary: 'Create a marketplace with its own wallets and its first API key, which is shown once',
+    access: platform('admin'),
+    body: CreateBody,
+    secret: true,
+    answers: { 201: NewMarketplaceSchema },
+    reasons: ['VALIDATION_ERROR'],
+    handle: create,
+  }),
+  route({
+    method: 'get',
+    path: '/marketplaces',
+    tag: 'marketplaces',
+    summary: 'List marketplaces',
+    access: platform('read'),
+    query: z.strictObject(pageQuery),
+    answers: { 200: listOf(MarketplaceSchema) },
+    reasons: ['VALIDATION_ERROR'],
+    handle: async (call) => {
+      const { limit, cursor = null } = call.query;
+      return listAnswer(await listMarketplaces(pool(call.deps.orm), { limit, cursor }));
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/marketplaces/:id',
+    tag: 'marketplaces',
+    summary: 'Get a marketplace',
+    access: platform('read'),
+    params: IdParams,
+    answers: { 200: OneMarketplaceSchema },
+    reasons: ['NOT_FOUND'],
+    handle: shown,
+  }),
+  route({
+    method: 'patch',
+    path: '/marketplaces/:id',
+    tag: 'marketplaces',
+    summary: 'Change a marketplace; orders keep the terms they were made with',
+    access: platform('write'),
+    params: IdParams,
+    body: ChangeBody,
+    answers: { 200: OneMarketplaceSchema },
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
+    handle: change,
+  }),
+];

@@ -1,0 +1,211 @@
+/**
+ * The verbs of an order: updates of its workflow. The update is the operation up to its settled state; how long the caller
+ * waits for it is decided here, and 202 is answered only once the row shows the operation.
+ */
+import { z } from 'zod';
+import { type OrderResource, orderProgress } from '../../db/resources/order.ts';
+import { pool } from '../../db/sql.ts';
+import { newId } from '../../domain/ids.ts';
+import { DATABASE_VERB_WAIT_MS } from '../../domain/limits.ts';
+import { refusal } from '../../domain/order/machine.ts';
+import { Refusal, Unavailable } from '../../domain/refusal.ts';
+import { DeadlineName } from '../../domain/resources/common.ts';
+import { OrderSchema } from '../../domain/resources/order.ts';
+import { NotRunning, type VerbCall } from '../../workflows/client.ts';
+import type { VerbRequest } from '../../workflows/messages.ts';
+import { operationIdOf, updateIdOf } from '../idempotency.ts';
+import { IdParams, ReasonBody, ReasonInput, TimeInput, given, text } from '../inputs.ts';
+import { type Answer, type Call, route } from '../route.ts';
+import { pause } from '../waiting.ts';
+import { orderAnswer, orderOf } from './orders.ts';
+
+type OrderCall = Call<{ id: string }>;
+type Verb = VerbCall['verb'];
+const DATABASE_VERBS: ReadonlySet<Verb> = new Set(['reserve', 'cancel', 'extend']);
+
+/** An operation that is not on the row by then is not durable yet: 503, and a repeat with the same key attaches. */
+const VISIBLE_WITHIN_MS = 10_000;
+const LOOK_FIRST_MS = 15;
+const LOOK_LAST_MS = 150;
+
+type Outcome = { readonly settled: true } | { readonly settled: false; readonly error: unknown };
+
+/** Sends the verb and answers as soon as there is something to say. */
+async function drive(call: OrderCall, build: (request: VerbRequest) => VerbCall): Promise<Answer> {
+  const order = await orderOf(call);
+  const operationId = call.idempotency === null ? newId('operation') : operationIdOf(call.idempotency);
+  const verbCall = build({ ...call.origin, operation_id: operationId, reason: null });
+  const onChain = !DATABASE_VERBS.has(verbCall.verb);
+  const waitMs = onChain ? (call.wait ?? 0) * 1_000 : DATABASE_VERB_WAIT_MS;
+  const answered = new AbortController();
+  try {
+    const outcome = await raced(call, operationId, waitMs, send(call, order, verbCall, waitMs, answered.signal));
+    const answer = await answerTo(call, { operationId, verb: verbCall.verb, onChain }, outcome);
+    return onChain && call.wait !== null
+      ? { ...answer, headers: { ...answer.headers, 'Preference-Applied': `wait=${call.wait}` } }
+      : answer;
+  } finally {
+    answered.abort();
+  }
+}
+
+/** The update with its outcome as a value; an order whose workflow was lost is started from its row and asked again. */
+async function send(
+  call: OrderCall,
+  order: OrderResource,
+  verbCall: VerbCall,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { workflows } = call.deps;
+  const updateId = call.idempotency === null ? verbCall.request.operation_id : updateIdOf(call.idempotency);
+  const ask = () =>
+    workflows.orderVerb(order.id, verbCall, { updateId, timeoutMs: waitMs + VISIBLE_WITHIN_MS, signal });
+  try {
+    await ask().catch(async (error: unknown) => {
+      if (!(error instanceof NotRunning) || (await orderOf(call)).status === 'CLOSED') throw error;
+      await workflows.resumeOrder(order.id);
+      return ask();
+    });
+    return { settled: true };
+  } catch (error) {
+    return { settled: false, error };
+  }
+}
+
+/** The update's outcome; null when the operation is on the row and the caller should not, or cannot, wait longer. */
+async function raced(
+  call: OrderCall,
+  operationId: string,
+  waitMs: number,
+  update: Promise<Outcome>,
+): Promise<Outcome | null> {
+  const { orm, stopping } = call.deps;
+  const begun = Date.now();
+  for (let interval = LOOK_FIRST_MS; ; interval = Math.min(interval * 2, LOOK_LAST_MS)) {
+    // Ends at once when the process stops.
+    const outcome = await Promise.race([update, pause(interval, stopping)]);
+    if (outcome !== undefined) return outcome;
+    const progress = await orderProgress(pool(orm), call.params.id);
+    const elapsed = Date.now() - begun;
+    if (progress?.operationId === operationId) {
+      if (progress.operationStatus === 'PARKED' || elapsed >= waitMs || stopping.aborted) return null;
+    } else if (elapsed >= waitMs + VISIBLE_WITHIN_MS || stopping.aborted) {
+      return { settled: false, error: new Unavailable('the operation did not begin in time') };
+    }
+  }
+}
+
+interface Driven {
+  readonly operationId: string;
+  readonly verb: Verb;
+  readonly onChain: boolean;
+}
+
+async function answerTo(call: OrderCall, driven: Driven, outcome: Outcome | null): Promise<Answer> {
+  const order = await orderOf(call);
+  const mine = order.operation?.id === driven.operationId;
+  if (outcome === null) return orderAnswer(202, order);
+  if (outcome.settled) {
+    const waitsOn = order.waiting_for !== null && order.status !== 'CLOSED';
+    return orderAnswer(driven.onChain && (call.wait === null || waitsOn) ? 202 : 200, order);
+  }
+  const { error } = outcome;
+  if (error instanceof Refusal && error.reason === 'OPERATION_FAILED') {
+    // Without the header nobody asked for the outcome: the body shows that it failed.
+    if (call.wait === null && mine) return orderAnswer(202, order);
+    throw new Refusal(error.reason, error.message, { operation: order.operation });
+  }
+  if (error instanceof Refusal && error.reason === 'INVALID_STATE') throw invalidState(order, error);
+  if (error instanceof NotRunning) return fromRows(call, order, driven);
+  if (error instanceof Unavailable && mine) return orderAnswer(202, order);
+  throw error;
+}
+
+/** A closed order's workflow is gone: its row says what became of the verb. */
+function fromRows(call: OrderCall, order: OrderResource, { operationId, verb }: Driven): Answer {
+  if (order.operation?.id === operationId || call.idempotency?.accepted === true) return orderAnswer(200, order);
+  const view = { status: order.status, operation: order.operation, delivered: order.delivered_at !== null };
+  throw invalidState(order, new Refusal('INVALID_STATE', refusal(view, verb)));
+}
+
+/** The workflow's refusal as it was at that moment, with what of the state it does not say. */
+const invalidState = (order: OrderResource, error: Refusal): Refusal =>
+  new Refusal('INVALID_STATE', error.message, {
+    current_status: order.status,
+    allowed: order.allowed,
+    operation: order.operation,
+    ...error.details,
+  });
+
+const Evidence = z.strictObject({
+  type: z.enum(['TEXT', 'URL', 'SHA256']),
+  value: text(2_000),
+  note: text(500).nullish(),
+});
+const DeliverBody = z.strictObject({ reason: ReasonInput, evidence: z.array(Evidence).max(20).nullish() });
+const ExtendBody = z.strictObject({ deadline: DeadlineName, due_at: TimeInput, reason: ReasonInput });
+
+/** What all verbs have in common; `wait` only where the chain is touched. */
+const verbRoute = (verb: Verb, summary: string) =>
+  ({
+    method: 'post',
+    tag: 'orders',
+    summary,
+    access: { keys: 'marketplace', scope: 'write' },
+    params: IdParams,
+    waits: !DATABASE_VERBS.has(verb),
+    answers: { 200: OrderSchema, 202: OrderSchema },
+    reasons: [
+      'NOT_FOUND',
+      'VALIDATION_ERROR',
+      'INVALID_STATE',
+      ...(verb === 'reserve' ? (['INSUFFICIENT_FUNDS', 'USER_SUSPENDED'] as const) : []),
+      ...(DATABASE_VERBS.has(verb) ? [] : (['OPERATION_FAILED'] as const)),
+    ],
+  }) as const;
+
+const plain = (verb: Exclude<Verb, 'deliver' | 'extend'>, path: string, summary: string) =>
+  route({
+    ...verbRoute(verb, summary),
+    path,
+    body: ReasonBody,
+    handle: (call) => drive(call, (request) => ({ verb, request: { ...request, reason: given(call.body.reason) } })),
+  });
+
+export const ORDER_VERB_ROUTES = [
+  plain('reserve', '/orders/:id/reserve', "Reserve the amount in the buyer's balance"),
+  plain('cancel', '/orders/:id/cancel', 'Cancel before funding; a reservation is given back'),
+  plain('escrow', '/orders/:id/escrow', 'Deploy the escrow contract'),
+  plain('fund', '/orders/:id/escrow/fund', 'Fund the escrow with the reserved amount'),
+  plain('release', '/orders/:id/resolution/release', 'Release the escrow to the seller'),
+  route({
+    ...verbRoute('deliver', 'Mark the work as delivered'),
+    path: '/orders/:id/deliver',
+    body: DeliverBody,
+    handle: (call) =>
+      drive(call, (request) => ({
+        verb: 'deliver',
+        request: {
+          ...request,
+          reason: given(call.body.reason),
+          evidence: (call.body.evidence ?? []).map((item) => ({ ...item, note: given(item.note) })),
+        },
+      })),
+  }),
+  route({
+    ...verbRoute('extend', 'Move a deadline to a later time'),
+    path: '/orders/:id/extend',
+    body: ExtendBody,
+    handle: (call) =>
+      drive(call, (request) => ({
+        verb: 'extend',
+        request: {
+          ...request,
+          reason: given(call.body.reason),
+          deadline: call.body.deadline,
+          due_at: new Date(call.body.due_at).toISOString(),
+        },
+      })),
+  }),
+];

@@ -1,0 +1,250 @@
+/** Orders: created through their workflow, read from the tables. The verbs are in order-verbs.ts. */
+import { z } from 'zod';
+import { type OrderResource, findOrder, findOrderByRef, listOrders, orderProgress } from '../../db/resources/order.ts';
+import { findUser } from '../../db/resources/user.ts';
+import { pool } from '../../db/sql.ts';
+import { newId } from '../../domain/ids.ts';
+import { DESCRIPTION_MAX, PLATFORM_FEE_BPS_MAX, TITLE_MAX } from '../../domain/limits.ts';
+import { formatAmount } from '../../domain/money.ts';
+import { DEFAULT_DEADLINES, type DeadlineTerms } from '../../domain/order/deadlines.ts';
+import { Refusal, refuseField } from '../../domain/refusal.ts';
+import { OrderSchema } from '../../domain/resources/order.ts';
+import { ORDER_STATUSES } from '../../domain/statuses.ts';
+import { NotRunning } from '../../workflows/client.ts';
+import { canonical, sha256 } from '../hash.ts';
+import { updateIdOf } from '../idempotency.ts';
+import {
+  AmountInput,
+  AssetInput,
+  DeadlinesInput,
+  IdParams,
+  MetadataInput,
+  commaList,
+  createdQuery,
+  flagQuery,
+  given,
+  listAnswer,
+  listOf,
+  metadataQuery,
+  pageQuery,
+  text,
+} from '../inputs.ts';
+import { type Answer, BASE_PATH, type Call, found, marketplaceOf, route } from '../route.ts';
+import { waitFor } from '../waiting.ts';
+
+const CREATE_TIMEOUT_MS = 10_000;
+
+const CreateOrderBody = z.strictObject({
+  client_order_ref: text(255).nullish(),
+  buyer_id: z.string(),
+  seller_id: z.string(),
+  amount: AmountInput,
+  asset: AssetInput.nullish(),
+  title: text(TITLE_MAX),
+  description: text(DESCRIPTION_MAX).nullish(),
+  platform_fee_bps: z.int().min(0).max(PLATFORM_FEE_BPS_MAX).nullish(),
+  auto: z.boolean().nullish(),
+  milestones: z
+    .array(z.unknown())
+    .max(0, 'NOT_AVAILABLE: orders with milestones are not available; leave it out')
+    .nullish()
+    .meta({ description: 'Reserved' }),
+  deadlines: DeadlinesInput.nullish(),
+  metadata: MetadataInput.nullish(),
+});
+type CreateOrderBody = z.output<typeof CreateOrderBody>;
+
+export const orderAnswer = (status: number, order: OrderResource): Answer => ({
+  status,
+  body: order,
+  headers: {
+    ETag: `"${order.version}"`,
+    ...(status === 201 || status === 202 ? { Location: `${BASE_PATH}/orders/${order.id}` } : {}),
+  },
+});
+
+export const orderOf = async (call: Call<{ id: string }>): Promise<OrderResource> =>
+  found(await findOrder(pool(call.deps.orm), marketplaceOf(call).id, call.params.id), 'order');
+
+async function createOrder(call: Call<unknown, unknown, CreateOrderBody>): Promise<Answer> {
+  const { deps, body, idempotency } = call;
+  const marketplace = marketplaceOf(call);
+  const bodyHash = sha256(canonical(body));
+  const orderId = idempotency?.resourceId ?? newId('order');
+  const known = await knownOrder(call, marketplace.id, bodyHash, orderId);
+  if (known !== null) return known;
+  if (marketplace.status === 'PAUSED') throw new Refusal('MARKETPLACE_PAUSED', 'the marketplace takes no orders now');
+  await checkParties(call, marketplace.id);
+  const asset = checkTerms(call, body.asset ?? marketplace.defaultAsset);
+  try {
+    await deps.workflows.createOrder(
+      {
+        ...call.origin,
+        order_id: orderId,
+        marketplace_id: marketplace.id,
+        client_order_ref: given(body.client_order_ref),
+        body_hash: bodyHash,
+        buyer_id: body.buyer_id,
+        seller_id: body.seller_id,
+        amount: formatAmount(body.amount),
+        asset,
+        title: body.title,
+        description: given(body.description),
+        platform_fee_bps: body.platform_fee_bps ?? marketplace.platformFeeBps,
+        auto: body.auto ?? false,
+        deadlines: deadlinesOf(body.deadlines, marketplace.deadlines),
+        metadata: body.metadata ?? {},
+      },
+      { updateId: idempotency === null ? newId('request') : updateIdOf(idempotency), timeoutMs: CREATE_TIMEOUT_MS },
+    );
+  } catch (error) {
+    // Lost the race for the reference to an equal order; or created long ago by this very call.
+    const raced = (error instanceof Refusal && error.reason === 'CLIENT_REF_REUSED') || error instanceof NotRunning;
+    const other = raced ? await knownOrder(call, marketplace.id, bodyHash, orderId) : null;
+    if (other === null) throw error;
+    return other;
+  }
+  return orderAnswer(201, found(await findOrder(pool(deps.orm), marketplace.id, orderId), 'order'));
+}
+
+/** The order that this call, or another one with the same reference, made before. */
+async function knownOrder(
+  call: Call<unknown, unknown, CreateOrderBody>,
+  marketplaceId: string,
+  bodyHash: string,
+  allottedId: string,
+): Promise<Answer | null> {
+  const db = pool(call.deps.orm);
+  // Only a repeated call can find its own order: a fresh id belongs to nobody.
+  const own = call.idempotency === null ? null : await findOrder(db, marketplaceId, allottedId);
+  if (own !== null) return orderAnswer(201, own);
+  const reference = given(call.body.client_order_ref);
+  const known = reference === null ? null : await findOrderByRef(db, marketplaceId, reference);
+  if (known === null) return null;
+  if (known.bodyHash !== bodyHash)
+    throw new Refusal('CLIENT_REF_REUSED', 'an order with this reference was made from another body', {
+      order_id: known.id,
+    });
+  return orderAnswer(200, found(await findOrder(db, marketplaceId, known.id), 'order'));
+}
+
+async function checkParties(call: Call<unknown, unknown, CreateOrderBody>, marketplaceId: string): Promise<void> {
+  const { buyer_id: buyerId, seller_id: sellerId } = call.body;
+  if (buyerId === sellerId) throw refuseField('/seller_id', 'SAME_PARTY', 'buyer and seller must differ');
+  for (const [pointer, id] of [
+    ['/buyer_id', buyerId],
+    ['/seller_id', sellerId],
+  ] as const) {
+    const user = await findUser(pool(call.deps.orm), marketplaceId, id);
+    const missing = { pointer, code: 'NOT_FOUND', detail: 'there is no such user' };
+    if (user === null) throw new Refusal('NOT_FOUND', `${pointer}: ${missing.detail}`, { errors: [missing] });
+    if (user.status !== 'ACTIVE') {
+      const suspended = { pointer, code: 'USER_SUSPENDED', detail: `user ${id} is suspended` };
+      throw new Refusal('USER_SUSPENDED', suspended.detail, { errors: [suspended] });
+    }
+  }
+}
+
+function checkTerms(call: Call<unknown, unknown, CreateOrderBody>, asset: string): string {
+  const { assets, orderLimits } = call.deps.config;
+  if (!assets.some(({ code }) => code === asset))
+    throw refuseField('/asset', 'VALUE', 'this asset is not settled here; see /config');
+  const { amount } = call.body;
+  if (amount < orderLimits.min || amount > orderLimits.max) {
+    const detail = `the amount of an order is ${formatAmount(orderLimits.min)} to ${formatAmount(orderLimits.max)}`;
+    throw new Refusal('LIMIT_EXCEEDED', detail, { errors: [{ pointer: '/amount', code: 'LIMIT_EXCEEDED', detail }] });
+  }
+  return asset;
+}
+
+/** What the order leaves out comes from the marketplace; an explicit null turns a deadline off. */
+function deadlinesOf(wanted: CreateOrderBody['deadlines'], defaults: DeadlineTerms): DeadlineTerms {
+  const stated = Object.entries(wanted ?? {}).filter(([, value]) => value !== undefined);
+  return { ...DEFAULT_DEADLINES, ...defaults, ...Object.fromEntries(stated) };
+}
+
+/** With `If-None-Match` and `Prefer: wait=N` the answer comes when the order has changed, else 304. */
+async function getOrder(call: Call<{ id: string }>): Promise<Answer> {
+  const order = await orderOf(call);
+  const isKnown = (version: number): boolean =>
+    call.ifNoneMatch !== null && new RegExp(`^(W/)?"?${version}"?$`).test(call.ifNoneMatch.trim());
+  if (!isKnown(order.version)) return orderAnswer(200, order);
+  const { deps } = call;
+  const changed = await waitFor(
+    async () => {
+      const progress = await orderProgress(pool(deps.orm), order.id);
+      return progress === null || isKnown(progress.version) ? null : progress;
+    },
+    { ms: (call.wait ?? 0) * 1_000, signal: deps.stopping },
+  );
+  return changed === null
+    ? { status: 304, headers: { ETag: `"${order.version}"` } }
+    : orderAnswer(200, await orderOf(call));
+}
+
+export const ORDER_ROUTES = [
+  route({
+    method: 'post',
+    path: '/orders',
+    tag: 'orders',
+    summary: 'Create an order; with `auto` it is reserved, escrowed and funded by itself',
+    access: { keys: 'marketplace', scope: 'write' },
+    body: CreateOrderBody,
+    allots: 'order',
+    answers: { 201: OrderSchema, 200: OrderSchema },
+    reasons: [
+      'VALIDATION_ERROR',
+      'NOT_FOUND',
+      'LIMIT_EXCEEDED',
+      'CLIENT_REF_REUSED',
+      'USER_SUSPENDED',
+      'MARKETPLACE_PAUSED',
+    ],
+    handle: createOrder,
+  }),
+  route({
+    method: 'get',
+    path: '/orders',
+    tag: 'orders',
+    summary: 'List orders',
+    access: { keys: 'marketplace', scope: 'read' },
+    query: z.strictObject({
+      ...pageQuery,
+      ...createdQuery,
+      client_order_ref: z.string().optional(),
+      buyer_id: z.string().optional(),
+      seller_id: z.string().optional(),
+      status: commaList(ORDER_STATUSES),
+      attention: flagQuery,
+      metadata: metadataQuery,
+    }),
+    answers: { 200: listOf(OrderSchema) },
+    reasons: ['VALIDATION_ERROR'],
+    handle: async (call) => {
+      const { limit, cursor = null, ...query } = call.query;
+      const filter = {
+        clientOrderRef: query.client_order_ref,
+        buyerId: query.buyer_id,
+        sellerId: query.seller_id,
+        status: query.status,
+        attention: query.attention,
+        metadata: query.metadata,
+        createdAfter: query.created_after,
+        createdBefore: query.created_before,
+      };
+      return listAnswer(await listOrders(pool(call.deps.orm), marketplaceOf(call).id, filter, { limit, cursor }));
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/orders/:id',
+    tag: 'orders',
+    summary: 'Get an order; with If-None-Match and `Prefer: wait=N` when it has changed',
+    access: { keys: 'marketplace', scope: 'read' },
+    params: IdParams,
+    waits: true,
+    answers: { 200: OrderSchema, 304: null },
+    reasons: ['NOT_FOUND'],
+    handle: getOrder,
+  }),
+];

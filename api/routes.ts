@@ -1,0 +1,36 @@
+/** Every route there is. A new endpoint is one file beside these and one line here. */
+import type { Config } from '../config/config.ts';
+import { docsRoutes } from './docs/pages.ts';
+import { openApiDocument } from './openapi.ts';
+import { API_KEY_ROUTES } from './resources/api-keys.ts';
+import { BALANCE_ROUTES } from './resources/balances.ts';
+import { CONFIG_ROUTES } from './resources/config.ts';
+import { EVENT_ROUTES } from './resources/events.ts';
+import { HEALTH_ROUTES } from './resources/health.ts';
+import { MARKETPLACE_ROUTES } from './resources/marketplaces.ts';
+import { ORDER_VERB_ROUTES } from './resources/order-verbs.ts';
+import { ORDER_ROUTES } from './resources/orders.ts';
+import { sandboxRoutes } from './resources/sandbox.ts';
+import { USER_ROUTES } from './resources/users.ts';
+import { WALLET_ROUTES } from './resources/wallets.ts';
+import type { Route } from './route.ts';
+
+/** The sandbox's routes exist with a sandbox only: elsewhere they are 404 like any unknown path. */
+export function routesOf({ sandboxControlUrl }: Pick<Config, 'sandboxControlUrl'>): Route[] {
+  let document: unknown;
+  const routes: Route[] = [
+    ...HEALTH_ROUTES,
+    ...CONFIG_ROUTES,
+    ...API_KEY_ROUTES,
+    ...MARKETPLACE_ROUTES,
+    ...USER_ROUTES,
+    ...WALLET_ROUTES,
+    ...BALANCE_ROUTES,
+    ...ORDER_ROUTES,
+    ...ORDER_VERB_ROUTES,
+    ...EVENT_ROUTES,
+    ...(sandboxControlUrl === null ? [] : sandboxRoutes(sandboxControlUrl)),
+    ...docsRoutes(() => (document ??= openApiDocument(routes))),
+  ];
+  return routes;
+}

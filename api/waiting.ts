@@ -1,0 +1,24 @@
+/** Waiting for something to become true: short looks at the database, ended by time or by shutdown. */
+import { setTimeout } from 'node:timers/promises';
+
+/**
+ * Looks until `look` finds something, the time is up, or the process stops.
+ * @returns what was found, else null
+ */
+export async function waitFor<T>(
+  look: () => Promise<T | null>,
+  options: { readonly ms: number; readonly signal: AbortSignal; readonly everyMs?: number },
+): Promise<T | null> {
+  const end = Date.now() + options.ms;
+  for (;;) {
+    const found = await look();
+    const left = end - Date.now();
+    if (found !== null || left <= 0 || options.signal.aborted) return found;
+    await pause(Math.min(options.everyMs ?? 100, left), options.signal);
+  }
+}
+
+/** Resolves after `ms`, or at once when the signal is aborted. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,34 @@
+/** What the database says about itself and about work that waits. */
+import { readdirSync } from 'node:fs';
+import { sql } from 'kysely';
+import type { Sql } from './sql.ts';
+
+/** Migrations that this code needs. */
+const NEEDED: readonly string[] = readdirSync(new URL('./migrations', import.meta.url))
+  .filter((file) => /^Migration\d+.*\.ts$/.test(file))
+  .map((file) => file.replace(/\.ts$/, ''));
+
+/** Whether the schema has every migration that this code was written for. */
+export async function schemaIsCurrent(db: Sql): Promise<boolean> {
+  const { rows } = await sql<{ applied: number }>`
+    select count(*)::int as applied from mikro_orm_migrations where name = any(${[...NEEDED]}::text[])`.execute(db);
+  return rows[0]?.applied === NEEDED.length;
+}
+
+export interface Backlog {
+  /** seconds; 0 when everything is relayed */
+  readonly oldestUnrelayedEventS: number;
+  /** open attention items */
+  readonly parked: number;
+}
+
+/** Of one marketplace, or of all (`null`). */
+export async function backlog(db: Sql, marketplaceId: string | null): Promise<Backlog> {
+  const mine = marketplaceId === null ? sql`true` : sql`marketplace_id = ${marketplaceId}`;
+  const { rows } = await sql<{ oldest: number; parked: number }>`
+    select
+      (select coalesce(extract(epoch from now() - min(occurred_at)), 0)::int
+       from events where position is null and ${mine}) as oldest,
+      (select count(*)::int from attention where cleared_at is null and ${mine}) as parked`.execute(db);
+  return { oldestUnrelayedEventS: Math.max(0, rows[0]?.oldest ?? 0), parked: rows[0]?.parked ?? 0 };
+}
