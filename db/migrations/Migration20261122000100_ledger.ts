@@ -65,13 +65,12 @@ create table ledger_transfers (
   xid xid8 not null default pg_current_xact_id(),
   created_at timestamptz not null default clock_timestamp(),
   constraint ledger_transfer_to_itself check (debit_account <> credit_account), -- F36
-  constraint ledger_transfer_settles check ((kind in ('POST', 'VOID')) = (pending_id is not null)),
-  constraint ledger_transfer_settled_once unique (pending_id)
+  constraint ledger_transfer_settles check ((kind in ('POST', 'VOID')) = (pending_id is not null))
 );
+create unique index ledger_transfer_settled_once on ledger_transfers (pending_id) where pending_id is not null;
 create index ledger_transfers_debit on ledger_transfers (debit_account, seq);
 create index ledger_transfers_credit on ledger_transfers (credit_account, seq);
 create index ledger_transfers_pending on ledger_transfers (resource_id, code) where kind = 'PENDING';
-create index ledger_transfers_hash on ledger_transfers (transaction_hash) where transaction_hash is not null;
 
 -- Counters of a hot account over all transfers of transactions below the horizon.
 create table ledger_checkpoints (
@@ -166,7 +165,10 @@ $$`;
 const POST = `
 create function ledger_post(p_workflow text, p_step text, p_update text, p_marketplace text, p_transfers jsonb)
 returns table (generation integer, replayed boolean, transfer_ids uuid[])
-language plpgsql security definer set search_path = public, pg_temp as $$
+language plpgsql security definer set search_path = public, pg_temp
+-- A batch is a few rows, whatever the planner guesses: one plan, always by index, also before tables are analysed.
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 #variable_conflict use_column
 declare
   v_digest constant bytea := sha256(convert_to(jsonb_build_array(p_marketplace, p_transfers)::text, 'UTF8'));
@@ -200,32 +202,35 @@ begin
     return;
   end if;
 
-  -- 2. Open missing accounts, in one order, so that two batches opening the same ones cannot deadlock.
-  insert into ledger_accounts (marketplace_id, kind, owner_id, asset, hot)
-  select distinct p_marketplace, r.ref->>'kind', r.ref->>'owner', r.ref->>'asset', (r.ref->>'hot')::boolean
-  from jsonb_array_elements(p_transfers) item
-  cross join lateral (values (item->'debit'), (item->'credit')) r(ref)
-  where r.ref is not null and not exists (select from ledger_accounts a where a.owner_id = r.ref->>'owner'
-    and a.kind = r.ref->>'kind' and a.asset = r.ref->>'asset' and a.marketplace_id = p_marketplace)
-  order by 2, 3, 4 on conflict do nothing;
+  -- 2. The transfers. POST and VOID take accounts and amount of the newest pending transfer they name.
+  loop
+    select array_agg(row(null, transfer_ids[n], p_marketplace, item->>'kind',
+        coalesce(p.debit_account, (select a.id from ledger_accounts a where a.owner_id = item->'debit'->>'owner'
+          and a.kind = item->'debit'->>'kind' and a.asset = item->'debit'->>'asset' and a.marketplace_id = p_marketplace)),
+        coalesce(p.credit_account, (select a.id from ledger_accounts a where a.owner_id = item->'credit'->>'owner'
+          and a.kind = item->'credit'->>'kind' and a.asset = item->'credit'->>'asset' and a.marketplace_id = p_marketplace)),
+        coalesce(p.amount, (item->>'amount')::bigint), p.id, item->>'code', item->'resource'->>'type',
+        item->'resource'->>'id', item->>'hash', (item->>'ledger')::bigint, (item->>'milestone')::integer,
+        null, null)::ledger_transfers order by n)
+    into v_rows
+    from jsonb_array_elements(p_transfers) with ordinality e(item, n)
+    left join lateral (
+      select t.id, t.debit_account, t.credit_account, t.amount from ledger_transfers t
+      where t.kind = 'PENDING' and t.resource_id = item->'resource'->>'id' and t.code = item->>'pending'
+        and t.resource_type = item->'resource'->>'type' and t.marketplace_id = p_marketplace
+      order by t.seq desc limit 1
+    ) p on true;
+    exit when not exists (select from unnest(v_rows) r
+      where r.kind in ('POSTED', 'PENDING') and (r.debit_account is null or r.credit_account is null));
 
-  -- 3. The transfers. POST and VOID take accounts and amount of the newest pending transfer they name.
-  select array_agg(row(null, transfer_ids[n], p_marketplace, item->>'kind', coalesce(p.debit_account, d.id),
-      coalesce(p.credit_account, c.id), coalesce(p.amount, (item->>'amount')::bigint), p.id, item->>'code',
-      item->'resource'->>'type', item->'resource'->>'id', item->>'hash', (item->>'ledger')::bigint,
-      (item->>'milestone')::integer, null, null)::ledger_transfers order by n)
-  into v_rows
-  from jsonb_array_elements(p_transfers) with ordinality e(item, n)
-  left join ledger_accounts d on d.owner_id = item->'debit'->>'owner' and d.kind = item->'debit'->>'kind'
-    and d.asset = item->'debit'->>'asset' and d.marketplace_id = p_marketplace
-  left join ledger_accounts c on c.owner_id = item->'credit'->>'owner' and c.kind = item->'credit'->>'kind'
-    and c.asset = item->'credit'->>'asset' and c.marketplace_id = p_marketplace
-  left join lateral (
-    select t.id, t.debit_account, t.credit_account, t.amount from ledger_transfers t
-    where t.kind = 'PENDING' and t.resource_id = item->'resource'->>'id' and t.code = item->>'pending'
-      and t.resource_type = item->'resource'->>'type' and t.marketplace_id = p_marketplace
-    order by t.seq desc limit 1
-  ) p on true;
+    -- 3. Open missing accounts, in one order, so that two batches opening the same ones cannot deadlock.
+    insert into ledger_accounts (marketplace_id, kind, owner_id, asset, hot)
+    select distinct p_marketplace, r.ref->>'kind', r.ref->>'owner', r.ref->>'asset', (r.ref->>'hot')::boolean
+    from jsonb_array_elements(p_transfers) item
+    cross join lateral (values (item->'debit'), (item->'credit')) r(ref)
+    where r.ref is not null
+    order by 2, 3, 4 on conflict do nothing;
+  end loop;
 
   -- 4. Lock in id order.
   perform from ledger_accounts a
@@ -247,18 +252,18 @@ begin
       where r.kind = 'PENDING' and not exists (select from ledger_transfers s where s.pending_id = p.id)) then
       raise exception '% %: a pending transfer is open', p_workflow, p_step using errcode = 'LD005';
     end if;
+    -- A VOID that finds nothing to undo writes nothing.
+    v_rows := array(select r::ledger_transfers from unnest(v_rows) r where r.kind <> 'VOID' or (r.pending_id is not null
+      and (select true from ledger_transfers s where s.pending_id = r.pending_id) is null));
   end if;
 
-  -- 6. Transfers and counters. A VOID that finds nothing to undo writes nothing.
+  -- 6. Transfers and counters.
   with inserted as (
     insert into ledger_transfers (id, marketplace_id, kind, debit_account, credit_account, amount, pending_id, code,
       resource_type, resource_id, transaction_hash, ledger_seq, milestone_index)
     select r.id, r.marketplace_id, r.kind, r.debit_account, r.credit_account, r.amount, r.pending_id, r.code,
       r.resource_type, r.resource_id, r.transaction_hash, r.ledger_seq, r.milestone_index
-    from unnest(v_rows) with ordinality r
-    where r.kind <> 'VOID' or (r.pending_id is not null
-      and not exists (select from ledger_transfers s where s.pending_id = r.pending_id))
-    order by r.ordinality
+    from unnest(v_rows) with ordinality r order by r.ordinality
     returning kind, debit_account, credit_account, amount
   ), deltas as (
     select s.account,
