@@ -150,7 +150,7 @@ export const MULTI_ERRORS = numbered([
 ]);
 
 /** Stellar Asset Contract. */
-export const SAC_ERRORS: ErrorTable = {
+export const SAC_ERRORS = {
   InternalError: 1,
   OperationNotSupportedError: 2,
   AlreadyInitializedError: 3,
@@ -161,4 +161,4 @@ export const SAC_ERRORS: ErrorTable = {
   BalanceDeauthorizedError: 11,
   OverflowError: 12,
   TrustlineMissingError: 13,
-};
+} as const satisfies ErrorTable;

@@ -1,7 +1,7 @@
 /** Events in their XDR forms: contract events as they go on the ledger, and the host's own log around them. */
 import { StrKey, xdr } from '@stellar/stellar-sdk/base';
 import type { EmittedEvent } from '../core/types.ts';
-import { type Failure, HostError } from './errors.ts';
+import type { Failure, HostError } from './errors.ts';
 import { symbol } from './scval.ts';
 
 const contractEvent = (

@@ -24,8 +24,8 @@ const contractBalance = struct<{ amount: bigint; authorized: boolean; clawback: 
   clawback: bool,
 });
 
-const fail = (name: keyof typeof SAC_ERRORS & string): HostError =>
-  new HostError({ type: 'Contract', code: SAC_ERRORS[name] ?? 0, name });
+const fail = (name: keyof typeof SAC_ERRORS): HostError =>
+  new HostError({ type: 'Contract', code: SAC_ERRORS[name], name });
 
 /** Storage key of a contract's balance. */
 export const balanceKey = (holder: string): string =>

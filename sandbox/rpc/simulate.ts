@@ -101,7 +101,12 @@ export function simulateTransaction(core: Core): Method {
     if ('error' in mode) return { ...mode, latestLedger: 0 };
     const source = tx.operations[0]?.source ?? tx.source;
     const credentials = params['useUpgradedAuth'] === true ? 'addressV2' : 'address';
-    const simulation = simulateCall(core.view(), { ...call, source }, mode.mode, credentials);
+    const simulation = simulateCall(
+      core.view(),
+      { hostFunction: call.hostFunction, auth: call.auth, source },
+      mode.mode,
+      credentials,
+    );
     const latestLedger = core.latest().sequence;
     if (simulation.ok) return success(simulation, latestLedger);
     return { error: failureText(simulation), ...encoded(simulation.diagnostics), latestLedger };
