@@ -5,19 +5,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { IsolationLevel } from '@mikro-orm/core';
 import { sql } from 'kysely';
-import {
-  cancelReservation,
-  deposit,
-  fundConfirmed,
-  fundSaved,
-  reserve,
-  unexplained,
-} from '../../db/ledger/balances.ts';
+import { cancelReservation, deposit, fundConfirmed, fundSaved, reserve } from '../../db/ledger/balances.ts';
 import { type AccountRef, LedgerError, type Posted, type Sql, type Transfer, post } from '../../db/ledger/post.ts';
 import { balance } from '../../db/ledger/statement.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
 import { MAX_STROOPS } from '../../domain/money.ts';
 import { type TestDatabase, createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 import { ASSET, type World, createWorld, transact } from './ledger-world.ts';
 
 let database: TestDatabase;
@@ -150,26 +144,42 @@ describe('at once', () => {
     expect(await transfersOf(world)).toBe(60);
   });
 
-  test('money out of a hot account stops at zero, whoever asks first (F38)', async () => {
+  test('money out of a hot account stops at zero: who asks later waits for the one before (F38)', async () => {
     const world = await createWorld(orm);
-    const movement = (step: string) => ({
-      ...terms(world),
-      ...chain,
-      walletId: world.platformWallet,
-      resource: { type: 'movement', id: step },
-    });
-    await transact(orm, (trx) => deposit(trx, key(world, 'in'), { ...movement('in'), userId: null, amount: 10n }));
-    const results = await many(20, (index) =>
-      transact(orm, (trx) =>
-        unexplained(trx, key(world, `out ${index}`), {
-          ...movement(`out ${index}`),
-          platform: true,
-          direction: 'OUT',
-          amount: 1n,
-        }),
-      ),
+    const equity: AccountRef = { kind: 'platform.equity', ownerId: world.marketplaceId, asset: ASSET, hot: true };
+    const spend = (index: number) => (trx: Sql) =>
+      post(trx, {
+        key: key(world, `spend ${index}`),
+        marketplaceId: world.marketplaceId,
+        transfers: [
+          {
+            kind: 'POSTED',
+            debit: equity,
+            credit: { kind: 'user.funds', ownerId: `${world.user(0)}-${index}`, asset: ASSET },
+            amount: 1n,
+            code: 'PAYOUT',
+            resource: { type: 'order', id: `${index}` },
+          },
+        ],
+      });
+    await transact(orm, (trx) =>
+      deposit(trx, key(world, 'in'), {
+        ...terms(world),
+        ...chain,
+        userId: null,
+        walletId: world.platformWallet,
+        amount: 10n,
+        resource: { type: 'movement', id: 'in' },
+      }),
     );
-    expect(tally(results)).toEqual({ OK: 10, INSUFFICIENT_FUNDS: 10 });
+    const first = await orm.em.fork().getKysely().startTransaction().execute();
+    await spend(0)(first);
+    const others = many(19, (index) => transact(orm, spend(index + 1)));
+    const queued = sql<{ n: number }>`select count(*)::int as n from pg_locks
+      where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`;
+    await eventually(async () => (await queued.execute(owner.em.fork().getKysely())).rows[0]?.n === 19);
+    await first.commit().execute();
+    expect(tally(await others)).toEqual({ OK: 9, INSUFFICIENT_FUNDS: 10 });
   });
 
   test('folding hot accounts misses no transfer that commits later than a younger one', async () => {
