@@ -21,7 +21,7 @@ export function createPaymentActivities(deps: Deps) {
   const pulse = createReaderPulse(orm, network.name);
   const sources = {
     shared: createSharedSource({ orm, network: network.name, pulse }),
-    stream: createStreamSource(history),
+    stream: createStreamSource({ history, orm, network: network.name }),
   };
 
   return {

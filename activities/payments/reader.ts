@@ -12,8 +12,8 @@ import { clearAttention, raiseAttention } from '../attention.ts';
 import { ownMovements } from '../booking/classify.ts';
 import { ourTransactions, record } from '../booking/movements.ts';
 import type { Deps } from '../context.ts';
-import { ledgerOf } from '../wallets/provisioning.ts';
 import { signalIfOpen } from '../wallets/wake.ts';
+import { ledgerOf } from './position.ts';
 
 /** Horizon's page limit. */
 const PAGE = 200;
@@ -52,7 +52,10 @@ export interface Reader {
   step(from: Position, signal: AbortSignal): Promise<ReadStep | null>;
 }
 
-export function createReader(deps: Deps): Reader {
+/** What the reader needs of the process it runs in. */
+export type ReaderDeps = Pick<Deps, 'orm' | 'network' | 'history' | 'client' | 'log'>;
+
+export function createReader(deps: ReaderDeps): Reader {
   const { orm, network, history } = deps;
   let reported: string | null | undefined;
 
@@ -143,7 +146,7 @@ async function knownAddresses(trx: Sql, addresses: readonly string[]): Promise<M
 }
 
 /** Tells the order; idempotent there by the hash. What a crash leaves untold, reconcile tells again. */
-async function reportForeign(deps: Deps, { orderId, hash }: Foreign): Promise<void> {
+async function reportForeign(deps: ReaderDeps, { orderId, hash }: Foreign): Promise<void> {
   deps.log.warn({ order_id: orderId, transaction_hash: hash }, 'contract.foreign_transaction');
   const open = await signalIfOpen(deps.client, orderWorkflowId(orderId), foreignTransactionSignal, [
     { transaction_hash: hash },
@@ -160,7 +163,7 @@ async function reportForeign(deps: Deps, { orderId, hash }: Foreign): Promise<vo
 }
 
 /** Attention while the history is not to be trusted; clears itself. */
-async function report(deps: Deps, trouble: string | null, head: HistoryHead, at: Position): Promise<void> {
+async function report(deps: ReaderDeps, trouble: string | null, head: HistoryHead, at: Position): Promise<void> {
   const resource = { type: 'network', id: deps.network.name };
   if (trouble === null) return clearAttention(pool(deps.orm), resource, 'BOOKS_DIFFER');
   const detail = { trouble, cursor: at.cursor, oldest_ledger: head.oldestLedger, latest_ledger: head.latestLedger };

@@ -4,6 +4,7 @@ import type { Orm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
 import type { Movement } from '../../domain/chain.ts';
 import type { ChainHistory } from '../../providers/chain/port.ts';
+import { ledgerOf } from './position.ts';
 import type { ReaderPulse } from './pulse.ts';
 
 export interface PaymentQuery {
@@ -31,19 +32,22 @@ export interface PaymentSource {
 const PAGE_OPERATIONS = 50;
 
 /** The literal stream: each wallet reads its own history. */
-export function createStreamSource(history: ChainHistory): PaymentSource {
+export function createStreamSource(deps: { history: ChainHistory; orm: Orm; network: string }): PaymentSource {
+  const { history } = deps;
   return {
     next: async ({ address, cursor, holdMs, signal }) => {
       const deadline = performance.now() + holdMs;
       for (;;) {
         // Read before the page: when the page is empty, there was nothing up to here.
-        const now = await history.nowCursor();
+        const head = await history.head();
+        // A wallet that slept longer than the provider remembers would jump over the gap (F29): the reader's table has it.
+        if (ledgerOf(cursor) + 1 < head.oldestLedger) return readObserved(deps.orm, deps.network, address, cursor);
         const page = await history.movements({ account: address, cursor, limit: PAGE_OPERATIONS, signal });
         if (page.movements.length > 0) return page;
         const left = deadline - performance.now();
         if (!page.complete) cursor = page.cursor;
-        else if (left <= 0) return { movements: [], cursor: later(now, page.cursor) };
-        else await history.waitForMovement({ account: address, cursor: page.cursor, holdMs: left, signal });
+        else if (left <= 0) return { movements: [], cursor: later(endOf(head.latestLedger), page.cursor) };
+        else await history.waitForMovement({ account: address, cursor: page.cursor, holdMs: Math.ceil(left), signal });
       }
     },
   };
@@ -110,6 +114,9 @@ const fromRow = (row: ObservedRow): Movement => ({
   ledger: row.ledger,
   closedAt: new Date(row.closed_at).toISOString(),
 });
+
+/** Position behind everything in a ledger. */
+const endOf = (ledger: number): string => ((BigInt(ledger + 1) << 32n) - 1n).toString();
 
 /** The later of two positions. */
 const later = (one: string, other: string): string => (BigInt(one) > BigInt(other) ? one : other);

@@ -7,6 +7,7 @@ import { orderWorkflowId, provisionerWorkflowId } from '../../domain/workflow-id
 import { orderWakeSignal, provisionSignal } from '../../workflows/messages.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
 import type { Deps } from '../context.ts';
+import { ledgerOf } from '../payments/position.ts';
 import { signalIfOpen, wakeWallet } from './wake.ts';
 
 export interface Batch {
@@ -122,6 +123,3 @@ async function newBatch(trx: Sql): Promise<Batch | null> {
     returning w.id`.execute(trx);
   return rows.length === 0 ? null : { batch_id: batchId, size: rows.length };
 }
-
-/** The ledger number in a cursor of Horizon's form. */
-export const ledgerOf = (cursor: string): number => Number(BigInt(cursor) >> 32n);

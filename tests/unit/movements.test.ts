@@ -125,7 +125,7 @@ describe('the chain reader stops crediting', () => {
     ['when the provider forgot what it needs (F29)', 98, {}, 'the history of the provider begins after the cursor'],
     [
       'when the provider serves another network',
-      500n,
+      500,
       { networkPassphrase: 'other' },
       'the provider serves another network',
     ],
