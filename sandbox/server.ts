@@ -135,6 +135,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const server = createServer(route(faces));
   // Streams and kept-alive connections may outlive any request time limit.
   server.requestTimeout = 0;
+  server.keepAliveTimeout = 60_000;
   const url = `http://${host}:${await listen(server, port, host)}`;
   const trustlessWork = createTrustlessWork({ core, deployment });
   const outside = [

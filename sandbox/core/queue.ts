@@ -136,7 +136,7 @@ export function createQueue(capacity: Capacity): Queue {
     select,
     closed: (sequence, applied) => {
       for (const tx of applied) queued.delete(tx.source);
-      for (const entry of [...queued.values()]) {
+      for (const entry of queued.values()) {
         entry.age += 1;
         if (entry.age >= MAX_AGE_LEDGERS) ban(entry.tx, sequence);
       }

@@ -119,10 +119,9 @@ interface Context {
   readonly known: Set<AssetId>;
 }
 
-function viewOn(context: Context, parent: Layer, footprint: Footprint): CoreView {
-  const changes = new Map<string, Entry | null>();
-  const { state, sequence } = context;
-  const layer: Layer = {
+/** Changes over a parent; what was not changed shows through. */
+function layerOn(parent: Layer, changes: Map<string, Entry | null>): Layer {
+  return {
     get: (key) => {
       const changed = changes.get(key);
       return changed === undefined ? parent.get(key) : (changed ?? undefined);
@@ -131,6 +130,12 @@ function viewOn(context: Context, parent: Layer, footprint: Footprint): CoreView
       for (const [key, entry] of inner) changes.set(key, entry);
     },
   };
+}
+
+function viewOn(context: Context, parent: Layer, footprint: Footprint): CoreView {
+  const changes = new Map<string, Entry | null>();
+  const layer = layerOn(parent, changes);
+  const { state, sequence } = context;
   const read = (key: string): Entry | undefined => {
     footprint.read.add(key);
     const entry = layer.get(key);

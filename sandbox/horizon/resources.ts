@@ -159,10 +159,7 @@ function distribution(values: readonly bigint[]): Fields {
   const rank = (percent: number) => sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? 100n;
   const counts = new Map<bigint, number>();
   for (const value of sorted) counts.set(value, (counts.get(value) ?? 0) + 1);
-  const [mode = 100n] = [...counts].reduce((best, next) => (next[1] > best[1] ? next : best), [100n, 0] as [
-    bigint,
-    number,
-  ]);
+  const [mode] = [...counts].reduce((best, next) => (next[1] > best[1] ? next : best), [100n, 0] as [bigint, number]);
   const percentiles = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99].map((p) => [`p${p}`, String(rank(p))]);
   return {
     max: String(sorted.at(-1) ?? 100n),

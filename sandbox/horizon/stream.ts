@@ -31,7 +31,7 @@ export interface Streams {
 export function createStreams(core: SandboxCore): Streams {
   const pumps = new Map<ServerResponse, { pump: () => void; end: () => void }>();
   const stopListening = core.onClose(() => {
-    for (const { pump } of [...pumps.values()]) pump();
+    for (const { pump } of pumps.values()) pump();
   });
 
   const open = (res: ServerResponse, source: Source, limit: number): void => {
@@ -61,6 +61,7 @@ export function createStreams(core: SandboxCore): Streams {
     };
     pumps.set(res, { pump, end });
     res.on('close', forget);
+    res.on('error', forget);
     res.writeHead(200, HEADERS);
     res.write('retry: 1000\nevent: open\ndata: "hello"\n\n');
     send();
@@ -71,7 +72,7 @@ export function createStreams(core: SandboxCore): Streams {
     count: () => pumps.size,
     close: () => {
       stopListening();
-      for (const [res, { end }] of [...pumps]) {
+      for (const [res, { end }] of pumps) {
         end();
         res.destroy();
       }

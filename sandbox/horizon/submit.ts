@@ -57,6 +57,7 @@ export function untilApplied(
       resolve(record);
     };
     const timer = setTimeout(() => finish(core.transaction(hash)), timeoutMs);
+    timer.unref();
     const stop = core.onClose(() => {
       const record = core.transaction(hash);
       if (record !== undefined) finish(record);

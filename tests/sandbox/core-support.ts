@@ -2,7 +2,7 @@
 import {
   Account,
   Asset,
-  Keypair,
+  type Keypair,
   Operation,
   type Transaction,
   TransactionBuilder,

@@ -125,7 +125,7 @@ export function pathStrictReceive(
   if (op.destAmount > op.sendMax) return failure('op_over_source_max');
   const debited = debit(view, source, asset, op.destAmount);
   if (debited !== null) return failure(debited);
-  return moved(source, { ...op, amount: op.destAmount });
+  return moved(source, { destination: op.destination, destAsset: op.destAsset, amount: op.destAmount });
 }
 
 export function pathStrictSend(
@@ -141,5 +141,5 @@ export function pathStrictSend(
   if (op.sendAmount < op.destMin) return failure('op_under_dest_min');
   const credited = credit(view, to, asset, op.sendAmount);
   if (credited !== null) return failure(credited);
-  return moved(source, { ...op, amount: op.sendAmount });
+  return moved(source, { destination: op.destination, destAsset: op.destAsset, amount: op.sendAmount });
 }
