@@ -60,11 +60,12 @@ export const sandboxRoutes = (controlUrl: string) => [
     handle: async (call) => {
       const { amount, user_id: userId } = call.body;
       const code = call.body.asset ?? marketplaceOf(call).defaultAsset;
-      if (!call.deps.config.assets.some((asset) => asset.code === code))
-        throw refuseField('/asset', 'VALUE', 'this asset is not settled here; see /config');
+      const asset = call.deps.config.assets.find((candidate) => candidate.code === code);
+      if (asset === undefined) throw refuseField('/asset', 'VALUE', 'this asset is not settled here; see /config');
+      const payment = { amount: formatAmount(amount), asset: `${asset.code}:${asset.issuer}` };
       const address = await readyAddress(call, userId);
       // In the transaction of the idempotency row: a repeat waits for the first payment instead of making another.
-      return call.once(() => pay(controlUrl, { address, amount: formatAmount(amount), asset: code }));
+      return call.once(() => pay(controlUrl, { address, ...payment }));
     },
   }),
 ];
