@@ -178,9 +178,13 @@ export const VARIABLES = {
   PLATFORM_API_KEY_HASH: variable(hash.optional(), 'The same as SHA-256 in hex, instead of the key itself', {
     example: '',
   }),
-  SANDBOX_CONTROL_URL: variable(httpUrl.optional(), 'Control API of the sandbox; only with STELLAR_NETWORK=sandbox', {
-    example: '',
-  }),
+  SANDBOX_CONTROL_URL: variable(
+    httpUrl.optional(),
+    'Address of the sandbox, whose /control makes deposits; only with STELLAR_NETWORK=sandbox',
+    {
+      example: '',
+    },
+  ),
   HOST: variable(z.string().default('127.0.0.1'), 'Address that API and health servers bind', { example: '127.0.0.1' }),
   PORT: variable(port.default(3000), 'Port of the API', { example: '3000' }),
   HEALTH_PORT: variable(port.default(3001), 'Port of a worker’s /health and /metrics; 0 takes a free one', {

@@ -221,7 +221,8 @@ function orderTask(run: Run, stack: Stack, played: Played): ListrTask {
             task.title = `${task.title}  ${await step.run()}`;
           },
         })),
-        { exitOnError: true },
+        // in this order, also where the orders themselves run at once
+        { concurrent: false, exitOnError: true },
       ),
   };
 }

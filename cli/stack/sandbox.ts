@@ -57,7 +57,7 @@ export async function sandboxEnvironment(url: string): Promise<Record<string, st
     ESCROW_WASM_MULTI: info.wasm_hashes.multi,
     ESCROW_FEE_WALLET_ARGUMENT: String(info.fee_wallet_as_argument),
     ASSETS: `${info.asset.code}:${info.asset.issuer}`,
-    SANDBOX_CONTROL_URL: `${url}/control`,
+    SANDBOX_CONTROL_URL: url,
   };
 }
 
