@@ -10,6 +10,7 @@ import type { EmittedEvent, InvokeHostFunction, InvokeOutcome, LedgerView } from
 import { type Authorizer, enforcingAuthorizer, networkId, recordingAuthorizer } from './auth.ts';
 import type { Env, Program, Storage } from './env.ts';
 import { HostError, hostError, rawError } from './errors.ts';
+import { ESCROW_KEY } from './escrow.ts';
 import { createHostLog, type HostLog } from './events.ts';
 import { sacProgram } from './sac.ts';
 import { address as addressCodec, assertHostValue } from './scval.ts';
@@ -36,6 +37,8 @@ interface Run {
   readonly events: EmittedEvent[];
   readonly log: HostLog;
   readonly code: Set<string>;
+  /** contracts that this run created */
+  readonly deployed: Set<string>;
 }
 
 /** Reads persistent data; an archived entry is restored first, as the network does for entries in the footprint. */
@@ -153,6 +156,7 @@ function envOf(run: Run, frame: Frame): Env {
       if (programOf(hash) === undefined) throw hostError('Storage', 'MissingValue');
       run.code.add(hash);
       createInstance(run.view, id, xdr.ContractExecutable.contractExecutableWasm(wasmHash));
+      run.deployed.add(id);
       // every modelled build has a constructor without arguments
       run.log.call(frame.contract, id, '__constructor', constructorArgs);
       if (constructorArgs.length > 0) throw hostError('Context', 'InvalidAction');
@@ -191,11 +195,15 @@ function execute(run: Run, hostFunction: xdr.HostFunction): xdr.ScVal {
   }
 }
 
-/** Which kind of contract failed: for people; callers that must be sure compare the address. */
-function roleOf(view: LedgerView, contract: string | null): string {
+/**
+ * Which kind of contract failed: for people; callers that must be sure compare the address. A factory is the same code
+ * as an escrow, without an escrow of its own.
+ */
+function roleOf({ view, deployed }: Run, contract: string | null): string {
   if (contract === null) return 'host';
   if (view.assetOfContract(contract) !== undefined) return 'sac';
-  return view.contractData(contract, INSTANCE_KEY) === undefined ? 'host' : 'escrow';
+  if (view.contractData(contract, INSTANCE_KEY) === undefined) return 'host';
+  return deployed.has(contract) || view.contractData(contract, ESCROW_KEY) !== undefined ? 'escrow' : 'factory';
 }
 
 /**
@@ -207,7 +215,7 @@ export const invokeHostFunction: InvokeHostFunction = (view, call): InvokeOutcom
     call.mode === 'record'
       ? recordingAuthorizer(view, call.source, call.credentials ?? 'addressV2')
       : enforcingAuthorizer(view, call.source, call.auth);
-  const run: Run = { view, authorizer, events: [], log: createHostLog(), code: new Set() };
+  const run: Run = { view, authorizer, events: [], log: createHostLog(), code: new Set(), deployed: new Set() };
   try {
     const result = execute(run, call.hostFunction);
     const diagnostics = run.log.entries(true);
@@ -217,7 +225,7 @@ export const invokeHostFunction: InvokeHostFunction = (view, call): InvokeOutcom
     const { failure, contract } = error;
     return {
       ok: false,
-      at: roleOf(view, contract),
+      at: roleOf(run, contract),
       code: failure.type === 'Contract' ? failure.code : null,
       name: failure.type === 'Contract' ? failure.name : null,
       raw: rawError(failure),

@@ -91,6 +91,20 @@ function findContractData(view: LedgerView, key: xdr.LedgerKeyContractData): Fou
   return { data: contractData(entry), lastModified, sponsor: null, liveUntil: expired ? 0 : liveUntil };
 }
 
+/** What an account keeps under a name. */
+function findAccountData(view: LedgerView, key: xdr.LedgerKeyData): Found | undefined {
+  const account = view.account(accountId(key.accountId));
+  const item = account?.data[key.dataName.toString()];
+  if (account === undefined || item === undefined) return undefined;
+  const content = new xdr.DataEntry({
+    accountId: key.accountId,
+    dataName: key.dataName,
+    dataValue: new Uint8Array(Buffer.from(item.value, 'base64')),
+    ext: xdr.DataEntryExt.v0(),
+  });
+  return { data: xdr.LedgerEntryData.data(content), lastModified: account.lastModified, sponsor: item.sponsor };
+}
+
 function find(view: LedgerView, key: xdr.LedgerKey): Found | undefined {
   switch (key.type) {
     case 'account': {
@@ -104,21 +118,28 @@ function find(view: LedgerView, key: xdr.LedgerKey): Found | undefined {
     }
     case 'contractData':
       return findContractData(view, key.contractData);
+    case 'data':
+      return findAccountData(view, key.data);
     case 'ttl':
       throw invalidParams('ledger ttl entries cannot be queried directly');
     default:
-      // offers, pools, data entries, code: the ledger has none that could be read this way
+      // the ledger has no offers, pools, claimable balances, code
       return undefined;
   }
 }
 
-function extensionXdr(sponsor: string | null): string {
-  if (sponsor === null) return xdr.LedgerEntryExt.v0().toXdr('base64');
-  const v1 = new xdr.LedgerEntryExtensionV1({
-    sponsoringId: publicKey(sponsor),
-    ext: xdr.LedgerEntryExtensionV1Ext.v0(),
-  });
-  return xdr.LedgerEntryExt.v1(v1).toXdr('base64');
+function extensionOf(sponsor: string | null): xdr.LedgerEntryExt {
+  if (sponsor === null) return xdr.LedgerEntryExt.v0();
+  const ext = xdr.LedgerEntryExtensionV1Ext.v0();
+  return xdr.LedgerEntryExt.v1(new xdr.LedgerEntryExtensionV1({ sponsoringId: publicKey(sponsor), ext }));
+}
+
+/** The whole entry under a key (base64 LedgerKey) as base64 LedgerEntry; null when there is none. */
+export function ledgerEntryXdr(view: LedgerView, key: string): string | null {
+  const found = find(view, xdr.LedgerKey.fromXdr(key, 'base64'));
+  if (found === undefined) return null;
+  const { data, lastModified, sponsor } = found;
+  return new xdr.LedgerEntry({ lastModifiedLedgerSeq: lastModified, data, ext: extensionOf(sponsor) }).toXdr('base64');
 }
 
 function keyOf(text: unknown, index: number): xdr.LedgerKey {
@@ -146,7 +167,7 @@ export function getLedgerEntries(core: Core): Method {
         {
           ...entry,
           ...(liveUntil === undefined ? {} : { liveUntilLedgerSeq: liveUntil }),
-          extXdr: extensionXdr(sponsor),
+          extXdr: extensionOf(sponsor).toXdr('base64'),
         },
       ];
     });

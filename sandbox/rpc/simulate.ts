@@ -1,8 +1,9 @@
 /** `simulateTransaction`: what a contract call would do, and what its transaction has to declare. */
 import { Address, scValToNative, type xdr } from '@stellar/stellar-sdk/base';
 import { networkId, readEnvelope, type Tx } from '../core/envelope.ts';
-import type { Core, InvokeFailure } from '../core/types.ts';
+import type { Core, InvokeFailure, LedgerView } from '../core/types.ts';
 import { type Simulation, simulateCall } from '../contracts/simulate.ts';
+import { ledgerEntryXdr } from './entries.ts';
 import { assertFormat, type Method, type Params, textParam } from './jsonrpc.ts';
 
 /** Text of a refusal made before the ledger was looked at. */
@@ -74,12 +75,24 @@ const encoded = (events: readonly xdr.DiagnosticEvent[] | undefined) => {
   return list.length === 0 ? {} : { events: list };
 };
 
-function success(simulation: Simulation, latestLedger: number): object {
+/** Entries before and after, for every key the call wrote. */
+function stateChanges(before: LedgerView, after: LedgerView): object {
+  const changes = after.touched().written.flatMap((key) => {
+    const old = ledgerEntryXdr(before, key);
+    const now = ledgerEntryXdr(after, key);
+    if (old === null && now === null) return [];
+    return [{ type: old === null ? 'created' : now === null ? 'deleted' : 'updated', key, before: old, after: now }];
+  });
+  return changes.length === 0 ? {} : { stateChanges: changes };
+}
+
+function success(simulation: Simulation, changes: object, latestLedger: number): object {
   return {
     transactionData: simulation.data.toXdr('base64'),
     minResourceFee: simulation.resourceFee.toString(),
     ...encoded(simulation.diagnostics),
     results: [{ auth: simulation.auth.map((entry) => entry.toXdr('base64')), xdr: simulation.result.toXdr('base64') }],
+    ...changes,
     latestLedger,
   };
 }
@@ -101,14 +114,15 @@ export function simulateTransaction(core: Core): Method {
     if ('error' in mode) return { ...mode, latestLedger: 0 };
     const source = tx.operations[0]?.source ?? tx.source;
     const credentials = params['useUpgradedAuth'] === true ? 'addressV2' : 'address';
+    const view = core.view();
     const simulation = simulateCall(
-      core.view(),
+      view,
       { hostFunction: call.hostFunction, auth: call.auth, source },
       mode.mode,
       credentials,
     );
     const latestLedger = core.latest().sequence;
-    if (simulation.ok) return success(simulation, latestLedger);
+    if (simulation.ok) return success(simulation, stateChanges(core.view(), view), latestLedger);
     return { error: failureText(simulation), ...encoded(simulation.diagnostics), latestLedger };
   };
 }

@@ -103,6 +103,15 @@ describe('a contract call from build to outcome', () => {
     if (!Api.isSimulationSuccess(simulation)) throw new Error('simulation failed');
     const prepared = (await server.prepareTransaction(transaction)) as Transaction;
     expect(BigInt(prepared.fee)).toBe(BigInt(simulation.minResourceFee) + BigInt(BASE_FEE));
+    const kinds = (simulation.stateChanges ?? []).map(({ type, before, after }) => [
+      type,
+      before?.data.type,
+      after?.data.type,
+    ]);
+    expect(kinds).toEqual([
+      ['updated', 'trustline', 'trustline'],
+      ['updated', 'trustline', 'trustline'],
+    ]);
     expect(simulation.transactionData.build().resourceFee).toBe(BigInt(simulation.minResourceFee));
     prepared.sign(operator);
     const result = await rpc.submit(prepared);
