@@ -7,7 +7,7 @@ import type { AssetId } from '../core/types.ts';
 import type { Env, Program } from './env.ts';
 import { HostError, SAC_ERRORS } from './errors.ts';
 import { fn } from './fn.ts';
-import { address, bool, i128, string, struct, symbol, u32 } from './scval.ts';
+import { address, bool, i128, payee, string, struct, symbol, u32 } from './scval.ts';
 
 const AUTHORIZED = 1;
 const CLAWBACK_ENABLED = 4;
@@ -179,7 +179,7 @@ const reads = (token: Token): Program => ({
 });
 
 const moves = (token: Token): Program => ({
-  transfer: fn([address, address, i128], (env, from, to, amount) => {
+  transfer: fn([address, payee, i128], (env, from, to, amount) => {
     assertAmount(amount);
     env.requireAuth(from);
     const { account, data } = receiver(to, amount);

@@ -83,18 +83,29 @@ function cached<T>(cache: Map<string, T>, key: string, compute: () => T): T {
   return value;
 }
 
+/** Account or contract. */
 export const address: Codec<string> = {
   decode(value) {
-    if (value.type !== 'scvAddress') throw trap();
-    const content = value.address;
-    const compute = () => Address.fromScAddress(content).toString();
-    if (content.type === 'scAddressTypeAccount')
+    const content = value.type === 'scvAddress' ? value.address : undefined;
+    const compute = () => (content === undefined ? '' : Address.fromScAddress(content).toString());
+    if (content?.type === 'scAddressTypeAccount') {
       return cached(strkeys, `G${binaryText(content.accountId.value.value)}`, compute);
-    if (content.type === 'scAddressTypeContract')
+    }
+    if (content?.type === 'scAddressTypeContract') {
       return cached(strkeys, `C${binaryText(content.contractId.value)}`, compute);
-    return compute();
+    }
+    throw trap();
   },
   encode: (value) => cached(addressValues, value, () => xdr.ScVal.scvAddress(new Address(value).toScAddress())),
+};
+
+/** Who can be paid: also an account with an id of its holder's own (`M…`). */
+export const payee: Codec<string> = {
+  decode: (value) =>
+    value.type === 'scvAddress' && value.address.type === 'scAddressTypeMuxedAccount'
+      ? Address.fromScAddress(value.address).toString()
+      : address.decode(value),
+  encode: address.encode,
 };
 
 /** Exactly `length` bytes. */
