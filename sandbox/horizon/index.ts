@@ -52,6 +52,12 @@ function send(res: ServerResponse, status: number, body: object, headers: Record
   res.end(goJson(body, 2));
 }
 
+/** Answers a GET with a document; whoever asked for a stream of it asked for what there is not. */
+function answer(request: Request, body: object, headers: Record<string, string> = {}): void {
+  if (request.streaming) throw new Problem('not_acceptable');
+  send(request.res, 200, body, headers);
+}
+
 function sendProblem(res: ServerResponse, problem: Problem): void {
   const headers = { ...TITLES, 'content-type': 'application/problem+json; charset=utf-8', ...problem.headers };
   res.writeHead(problem.status, headers);
@@ -142,7 +148,7 @@ function createAccountRoutes(core: SandboxCore, lists: Lists, streams: Streams) 
   const account = (request: Request, id: string): void => {
     const body = accountResource(core, id, request.base);
     if (body === undefined) throw notFound();
-    if (!request.streaming) return send(request.res, 200, body, latestLedger(core));
+    if (!request.streaming) return answer(request, body, latestLedger(core));
     // The whole object, again whenever it has changed.
     let told = '';
     const changed = (): StreamEvent[] => {
@@ -154,10 +160,10 @@ function createAccountRoutes(core: SandboxCore, lists: Lists, streams: Streams) 
     };
     streams.open(request.res, changed, 10);
   };
-  const data = ({ res }: Request, id: string, what: string, name: string): void => {
+  const data = (request: Request, id: string, what: string, name: string): void => {
     const found = what === 'data' ? core.view().account(id)?.data[decodeURIComponent(name)] : undefined;
     if (found === undefined) throw notFound();
-    send(res, 200, { value: found.value, ...(found.sponsor === null ? {} : { sponsor: found.sponsor }) });
+    answer(request, { value: found.value, ...(found.sponsor === null ? {} : { sponsor: found.sponsor }) });
   };
   return (request: Request, id: string, what: string | undefined, name: string | undefined): void => {
     if (!StrKey.isValidEd25519PublicKey(id))
@@ -186,7 +192,7 @@ function createHistoryRoutes(core: SandboxCore, lists: Lists) {
       throw badField('tx_id', 'Transaction hash must be a hex-encoded, lowercase SHA-256 hash');
     const record = core.transaction(hash);
     if (record === undefined) throw notFound();
-    if (what === undefined) return send(request.res, 200, transactionResource(record, request.base));
+    if (what === undefined) return answer(request, transactionResource(record, request.base));
     const payments = what === 'payments';
     if (!payments && what !== 'operations') throw notFound();
     const entries = record.operations.map((operation) => ({
@@ -212,7 +218,7 @@ function createHistoryRoutes(core: SandboxCore, lists: Lists) {
     const found = record?.operations[Number(id & 0xfffn) - 1];
     if (record === undefined || found === undefined) throw notFound();
     const entry = { id, operation: found, transaction: record, payment: false };
-    send(request.res, 200, operationResource(entry, request.base, request.query.get('join') === 'transactions'));
+    answer(request, operationResource(entry, request.base, request.query.get('join') === 'transactions'));
   };
   const ledger = (request: Request, text: string, what: string | undefined): void => {
     if (!/^\d{1,10}$/.test(text) || Number(text) < 1)
@@ -221,7 +227,7 @@ function createHistoryRoutes(core: SandboxCore, lists: Lists) {
     if (sequence < core.oldest()) throw beforeHistory();
     const record = core.ledger(sequence);
     if (record === undefined) throw notFound();
-    if (what === undefined) return send(request.res, 200, ledgerResource(core, record, request.base));
+    if (what === undefined) return answer(request, ledgerResource(core, record, request.base));
     const [from, to] = [toid(sequence), endOfLedger(sequence)];
     if (what === 'payments') return lists.operations(request, between(history.payments, from, to));
     if (what === 'operations') return lists.operations(request, between(history.operations, from, to));
@@ -242,11 +248,11 @@ export function createHorizon(deps: HorizonDeps): Face {
   const get = async (request: Request, parts: readonly string[]): Promise<void> => {
     const [head = '', id, what, name, ...rest] = parts;
     if (rest.length > 0 || (name !== undefined && head !== 'accounts') || parts.slice(1).includes('')) throw notFound();
-    const { res, base } = request;
+    const { base } = request;
     if (id === undefined) {
-      if (head === '') return send(res, 200, rootResource(core, base));
-      if (head === 'health') return send(res, 200, { database_connected: true, core_up: true, core_synced: true });
-      if (head === 'fee_stats') return send(res, 200, feeStatsResource(core, maxFeeOf));
+      if (head === '') return answer(request, rootResource(core, base));
+      if (head === 'health') return answer(request, { database_connected: true, core_up: true, core_synced: true });
+      if (head === 'fee_stats') return answer(request, feeStatsResource(core, maxFeeOf));
       if (head === 'payments') return lists.operations(request, core.history.payments);
       if (head === 'operations') return lists.operations(request, core.history.operations);
       if (head === 'transactions') return lists.transactions(request, core.history.transactions);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { Asset, Operation, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
+import { Account, Asset, Networks, Operation, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
+import { networkId, readEnvelope } from '../../sandbox/core/envelope.ts';
 import { toid } from '../../sandbox/core/toid.ts';
 import {
   accounts,
@@ -103,6 +104,22 @@ describe('result XDR equals what a real core writes', () => {
     const types = result.results.map((one) => (one.type === 'opInner' ? one.tr.type : one.type));
     expect(types).toEqual(['createAccount', 'pathPaymentStrictSend', 'manageData', 'setOptions', 'bumpSequence']);
   });
+});
+
+test('a transaction’s hash is the network’s', () => {
+  const from = 'GA3WLEBUQ34KF4ZL4VO7GH3VBLXZAWB357UKCVYPBID5DWFF5JTV5UC4';
+  const to = 'GBUCTMFT5CZE2AELODTJNQZ3PF7E6EITJRXJZ3SJLYJHW32EQTN6KMIS';
+  const issuer = 'GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5';
+  const payment = { destination: to, asset: new Asset('USDC', issuer), amount: '12.5' };
+  const transaction = new TransactionBuilder(new Account(from, '4294967296'), {
+    fee: '100',
+    networkPassphrase: Networks.TESTNET,
+    timebounds: { minTime: 0, maxTime: 1_800_000_000 },
+  })
+    .addOperation(Operation.payment(payment))
+    .build();
+  const { id } = readEnvelope(transaction.toXdr(), networkId(Networks.TESTNET));
+  expect(id).toBe('df2483d4a9dd5063817e7edd89b1fe362fbe6841fa31059b7963c2d30dc4d660');
 });
 
 describe('a transaction is all or nothing', () => {

@@ -1,5 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Account, Asset, BASE_FEE, Horizon, Keypair, Operation, TransactionBuilder } from '@stellar/stellar-sdk';
+import {
+  Account,
+  Asset,
+  BASE_FEE,
+  Horizon,
+  Keypair,
+  Memo,
+  MuxedAccount,
+  Operation,
+  scValToNative,
+  TransactionBuilder,
+} from '@stellar/stellar-sdk';
 import { type Sandbox, startSandbox } from '../../sandbox/server.ts';
 
 const alice = Keypair.random();
@@ -151,6 +162,50 @@ describe('the unmodified SDK', () => {
         inner_transaction: { max_fee: '100' },
       });
     }
+  });
+});
+
+describe('documents', () => {
+  test('a muxed destination is shown beside its account, a memo with its transaction', async () => {
+    const muxed = new MuxedAccount(new Account(bob.publicKey(), '0'), '7').accountId();
+    const builder = new TransactionBuilder(await server.loadAccount(alice.publicKey()), {
+      fee: BASE_FEE,
+      networkPassphrase: sandbox.core.networkPassphrase,
+      memo: Memo.text('order 1'),
+    });
+    builder.addOperation(Operation.payment({ destination: muxed, asset: usdc, amount: '1' }));
+    const transaction = builder.setTimeout(60).build();
+    transaction.sign(alice);
+    const { hash } = await server.submitTransaction(transaction);
+    const [shown] = await records(await get(`/transactions/${hash}/payments?join=transactions`));
+    expect(shown).toMatchObject({
+      to: bob.publicKey(),
+      to_muxed: muxed,
+      to_muxed_id: '7',
+      transaction: { memo_type: 'text', memo: 'order 1', preconditions: { timebounds: { min_time: '0' } } },
+    });
+    const [event] = sandbox.core.transaction(hash)?.operations[0]?.events ?? [];
+    expect(event === undefined ? undefined : scValToNative(event.data)).toEqual({
+      amount: 10_000_000n,
+      to_muxed_id: 7n,
+    });
+  });
+
+  test('fee statistics are strings over the last ledgers', async () => {
+    await submit(alice, [pay(bob, '1')]);
+    expect(await server.feeStats()).toMatchObject({
+      last_ledger_base_fee: '100',
+      fee_charged: { min: '100', p50: '100' },
+    });
+  });
+
+  test.each([
+    ['/fee_stats', 'text/event-stream', 406],
+    ['/payments', 'text/html', 406],
+    ['/payments', 'application/json', 200],
+    ['/payments/', '*/*', 200],
+  ])('%s asked for as %s answers %i', async (path, accept, status) => {
+    expect((await get(path, { accept })).status).toBe(status);
   });
 });
 
