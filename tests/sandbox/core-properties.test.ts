@@ -153,7 +153,7 @@ describe('whatever is submitted', () => {
         expect(after.held).toBe(after.issued);
         reservesAgree(core);
       }),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 
@@ -168,7 +168,7 @@ describe('whatever is submitted', () => {
           if (index > 0) expect(id > (operations[index - 1]?.id ?? 0n)).toBe(true);
         });
       }),
-      { numRuns: 10 },
+      { numRuns: 6 },
     );
   });
 
@@ -208,7 +208,7 @@ describe('the journal', () => {
         expect(again.dump()).toEqual(whole.dump());
         expect(open(path).dump()).toEqual(whole.dump());
       }),
-      { numRuns: 8 },
+      { numRuns: 5 },
     );
   });
 
