@@ -12,6 +12,8 @@ import {
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
+  isGrpcServiceError,
+  isRetryableError,
 } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { isReason } from '../domain/reasons.ts';
@@ -98,20 +100,39 @@ export interface WorkflowClientOptions {
 }
 
 const START_TIMEOUT_MS = 10_000;
+const LOOK_TIMEOUT_MS = 2_000;
+/** Long enough for a server that restarts; who calls is told 503 after it. */
+const UNREACHABLE_MS = 4_000;
+const FIRST_RETRY_MS = 40;
+const LAST_RETRY_MS = 500;
+const GRPC_UNAVAILABLE = 14;
 
 /** Connects at the first call: an API that boots while Temporal is down still serves reads. */
 export function createWorkflowClient(options: WorkflowClientOptions): WorkflowClient {
-  const connection = Connection.lazy({ address: options.address });
+  // Without the SDK's retries: they begin at a second for a busy workflow, and one that is pending when the connection
+  // closes throws out of a timer. `guarded` retries instead.
+  const connection = Connection.lazy({ address: options.address, interceptors: [] });
   const client = new Client({ connection, namespace: options.namespace });
   const taskQueue = `${options.taskQueuePrefix}orders`;
 
-  /** Every call has a deadline: the connection's own retries go on for half a minute. */
-  const guarded = async <T>(call: Omit<CallOptions, 'updateId'>, work: () => Promise<T>): Promise<T> => {
-    const limited = () => client.withDeadline(Date.now() + call.timeoutMs, work);
-    try {
-      return await (call.signal === undefined ? limited() : client.withAbortSignal(call.signal, limited));
-    } catch (error) {
-      throw translate(error);
+  /**
+   * Every call has a deadline, and is repeated while the server is away or the workflow is busy (ten updates in flight).
+   * A repeat is the same call: update ids and workflow ids make it attach.
+   */
+  const guarded = async <T>(
+    { timeoutMs, signal }: Omit<CallOptions, 'updateId'>,
+    work: () => Promise<T>,
+  ): Promise<T> => {
+    const begun = Date.now();
+    const limited = () => client.withDeadline(begun + timeoutMs, work);
+    for (let delay = FIRST_RETRY_MS; ; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
+      try {
+        return await (signal === undefined ? limited() : client.withAbortSignal(signal, limited));
+      } catch (error) {
+        const patience = patienceWith(error, timeoutMs);
+        if (signal?.aborted === true || Date.now() + delay > begun + patience) throw translate(error);
+        await new Promise((resolve) => setTimeout(resolve, delay));
+      }
     }
   };
 
@@ -210,7 +231,7 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
     },
 
     orderPollers: () =>
-      guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+      guarded({ timeoutMs: LOOK_TIMEOUT_MS }, async () => {
         const { pollers } = await client.workflowService.describeTaskQueue({
           namespace: options.namespace,
           taskQueue: { name: taskQueue },
@@ -222,6 +243,14 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
 
     close: () => connection.close(),
   };
+}
+
+/** Milliseconds for which a call that failed like this is repeated. */
+function patienceWith(error: unknown, timeoutMs: number): number {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const status = isGrpcServiceError(error) ? error : isGrpcServiceError(cause) ? cause : null;
+  if (status === null || !isRetryableError(status)) return 0;
+  return status.code === GRPC_UNAVAILABLE ? Math.min(timeoutMs, UNREACHABLE_MS) : timeoutMs;
 }
 
 /** What a failed call means to the API. */

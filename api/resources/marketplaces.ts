@@ -90,8 +90,8 @@ async function create(call: Call<unknown, unknown, z.output<typeof CreateBody>>)
       headers: { Location: `${BASE_PATH}/marketplaces/${inserted.marketplace.id}` },
     };
   });
-  // The rows are what counts: wallets whose workflow does not start now are started by reconcile.
-  await deps.workflows
+  // Nobody waits for it: the rows are what counts, and reconcile starts what does not start now.
+  void deps.workflows
     .ensureWallets(walletIds)
     .catch((error: unknown) => deps.log.warn({ error, wallet_ids: walletIds }, 'marketplace.wallets_not_started'));
   return answer;
