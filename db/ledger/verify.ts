@@ -119,6 +119,9 @@ const L7 = sql<Found>`
         select from escrows e join chain_transactions c on c.order_id = e.order_id and c.intent->>'kind' = 'FUND_ESCROW'
         where e.id = t.resource_id
           and (c.status in ('SIGNED', 'SUBMITTED') or (c.status = 'CONFIRMED' and c.booked_at is null)))
+        -- proved dead a moment ago: the operation, still running, voids it next
+        or exists (select from escrows e join orders o on o.id = e.order_id where e.id = t.resource_id
+          and o.operation->>'status' in ('RUNNING', 'PARKED'))
       else false end`;
 
 const L8 = sql<Found>`
@@ -218,7 +221,8 @@ const ADDRESSES = sql<Address>`
 
 /**
  * L6. A difference is excused while the readers have not passed the ledger of the reading, a movement they saw is not
- * recorded yet, or a transaction of ours in the marketplace may have landed without being booked.
+ * recorded yet, a transaction of ours in the marketplace may have landed without being booked, or a stranger's was
+ * recorded and waits for the order to book it.
  */
 async function compareWithChain(
   trx: Sql,
@@ -252,7 +256,11 @@ async function compareWithChain(
         and o.asset_code = c.asset and o.ledger <= c.ledger and not exists (select from movements m
           where m.owner_id = c.owner and m.operation_id = o.operation_id and m.network = o.network))
       or exists (select from chain_transactions x where x.marketplace_id = c.marketplace
-        and (x.status in ('SIGNED', 'SUBMITTED') or (x.status = 'CONFIRMED' and x.booked_at is null))) as excused
+        and (x.status in ('SIGNED', 'SUBMITTED') or (x.status = 'CONFIRMED' and x.booked_at is null)))
+      or exists (select from movements m where m.owner_id = c.owner and m.asset = c.asset and m.ledger <= c.ledger
+        and not exists (select from chain_transactions x where x.inner_hash = m.transaction_hash)
+        and not exists (select from chain_envelopes v where v.outer_hash = m.transaction_hash)
+        and not exists (select from ledger_transfers t where t.transaction_hash = m.transaction_hash)) as excused
     from compared c where c.value <> c.books limit ${VIOLATIONS_MAX}`.execute(trx);
   return { compared: readings.length, differing: rows };
 }

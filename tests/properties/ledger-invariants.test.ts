@@ -189,6 +189,8 @@ describe('the check names', () => {
     expect(broken(await afterwards(all(closed)))).toEqual(['L7']);
     const dead = sql`update chain_transactions set status = 'DEAD'`;
     expect(broken(await afterwards(all(dead)))).toEqual(['L7']);
+    const voiding = sql`update orders set operation = '{"status": "RUNNING"}' where id = ${world.order(2)}`;
+    expect(broken(await afterwards(all(dead, voiding)))).toEqual([]);
     const booked = sql`update chain_transactions set status = 'CONFIRMED', booked_at = now()`;
     expect(broken(await afterwards(all(booked)))).toEqual(['L7']);
   });
@@ -270,12 +272,22 @@ describe('against the chain (L6)', () => {
     );
     expect([broken(readerBehind), readerBehind.unsettled.length]).toEqual([['L7'], 1]);
 
+    const strangers = await afterwards(all(idle, strangersMovement('bb')), missing());
+    expect([broken(strangers), strangers.unsettled.length]).toEqual([['L7'], 1]);
+    const booked = await afterwards(all(idle, strangersMovement('ab'.repeat(32))), missing());
+    expect(broken(booked)).toEqual(['L6', 'L7']);
+
     const unrecorded = await afterwards(async (trx) => {
       await idle.execute(trx);
       await seenPayment(trx);
     }, missing());
     expect([broken(unrecorded), unrecorded.unsettled.length]).toEqual([['L7'], 1]);
   });
+
+  /** A movement of the wallet that is recorded; no transaction of ours has this hash. */
+  const strangersMovement = (hash: string) => sql`insert into movements (network, owner_id, operation_id, direction,
+    ordinal, id, asset, amount, kind, transaction_hash, ledger, created_at) values ('sandbox', ${world.wallet(0)}, 1, 'IN', 0,
+    'mov_1', ${ASSET}, 1, 'ESCROW', ${hash}, ${READ_AT}, now())`;
 
   /** The chain reader saw a payment to the wallet which the wallet's workflow has not recorded. */
   const seenPayment = (trx: Sql) =>
