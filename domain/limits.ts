@@ -9,8 +9,8 @@ export const MILESTONES_MAX = 50;
 export const PLATFORM_FEE_BPS_MAX = 9_900;
 /** Fee of the escrow contract on release, resolution and withdrawal; a constant in its code. */
 export const PROTOCOL_FEE_BPS = 30;
-/** 20 signatures per envelope: the source and 19 new accounts. */
-export const WALLET_BATCH_MAX = 19;
+/** 20 signatures per envelope: the channel account, the sponsor and 18 new accounts. */
+export const WALLET_BATCH_MAX = 18;
 /** Limits of the escrow contract's API. */
 export const TITLE_MAX = 100;
 export const DESCRIPTION_MAX = 500;

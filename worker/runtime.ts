@@ -26,6 +26,8 @@ function sdkLogger(log: Logger) {
     (level: Level) =>
     (message: string, meta: Record<string | symbol, unknown> = {}): void => {
       if (level !== 'WARN' && level !== 'ERROR') return;
+      // Only `orders` runs workflows: for the others this is how it should be.
+      if (message.startsWith('No workflows registered')) return;
       const { error, workflowId, workflowType, activityType, attempt, taskQueue } = meta;
       const fields = {
         message,

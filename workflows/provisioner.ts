@@ -1,5 +1,5 @@
 /**
- * Creates wallets on chain, up to nineteen in one transaction. What arrives while a batch is on its way goes into the
+ * Creates wallets on chain, up to eighteen in one transaction. What arrives while a batch is on its way goes into the
  * next one. A batch that is proved dead is halved, so that one bad wallet cannot hold up the others.
  */
 import {

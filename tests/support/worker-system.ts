@@ -4,16 +4,18 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Keypair } from '@stellar/stellar-sdk/base';
+import { Client, Connection } from '@temporalio/client';
+import { sql } from 'kysely';
 import { fundSponsor, sandboxEnvironment } from '../../cli/stack/sandbox.ts';
 import { registerNamespace } from '../../cli/stack/temporal.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
-import { sql } from 'kysely';
 import { type Sandbox, startSandbox } from '../../sandbox/server.ts';
 import { type RunningWorker, startWorker } from '../../worker/worker.ts';
 import { type WorkflowClient, createWorkflowClient } from '../../workflows/client.ts';
+import type { CreateUser } from '../../workflows/messages.ts';
 import { createTestDatabase } from './database.ts';
 import { testEnvironment } from './environment.ts';
 import { eventually } from './wait.ts';
@@ -31,11 +33,12 @@ export interface WorkerSystem {
   readonly orm: Orm;
   readonly config: Config;
   readonly client: WorkflowClient;
-  readonly worker: () => RunningWorker;
+  readonly temporal: Client;
   startWorker(environment?: Readonly<Record<string, string>>): Promise<RunningWorker>;
   /** a marketplace with its system wallets, inserted as the API would */
   createMarketplace(): Promise<string>;
-  createUser(marketplaceId: string): Promise<{ userId: string; walletId: string }>;
+  /** through the façade, as the API does */
+  createUser(marketplaceId: string, fields?: Partial<CreateUser>): Promise<{ userId: string; walletId: string }>;
   wallet(walletId: string): Promise<SystemWallet>;
   ready(walletId: string): Promise<SystemWallet & { address: string }>;
   /** USDC from the issuer; answers the transaction's hash */
@@ -71,6 +74,8 @@ export async function startWorkerSystem(
   };
   const config = loadConfig(env, 'worker');
   const orm = await openOrm({ url: database.appUrl, poolMax: 5 });
+  const connection = await Connection.connect({ address: temporalAddress });
+  const temporal = new Client({ connection, namespace });
   const client = createWorkflowClient({
     address: temporalAddress,
     namespace,
@@ -97,16 +102,12 @@ export async function startWorkerSystem(
     orm,
     config,
     client,
+    temporal,
     rows,
     wallet,
     startWorker: start,
-    worker: () => {
-      const last = started.at(-1);
-      if (last === undefined) throw new Error('no worker was started');
-      return last;
-    },
     createMarketplace: () => insertMarketplace(orm),
-    createUser: async (marketplaceId) => {
+    createUser: async (marketplaceId, fields = {}) => {
       const [userId, walletId] = [newId('user'), newId('wallet')];
       const request = {
         user_id: userId,
@@ -117,6 +118,7 @@ export async function startWorkerSystem(
         metadata: {},
         request_id: null,
         actor: null,
+        ...fields,
       };
       await client.createUser(request, { updateId: randomUUID(), timeoutMs: 30_000 });
       return { userId, walletId };
@@ -132,7 +134,7 @@ export async function startWorkerSystem(
     pay: (address, amount) => faucet(sandbox.url, address, amount),
     stop: async () => {
       await Promise.all(started.map((worker) => worker.stop()));
-      await client.close();
+      await Promise.all([client.close(), connection.close()]);
       await orm.close();
       await sandbox.close();
       await database.drop();
