@@ -65,7 +65,8 @@ function createSender(server: Server, passphrase: string) {
   };
   const builder = async (source: Keypair): Promise<TransactionBuilder> => {
     const account = await server.getAccount(source.publicKey());
-    return new TransactionBuilder(account, { fee: BASE_FEE, networkPassphrase: passphrase }).setTimeout(60);
+    const timebounds = { minTime: 0, maxTime: 0 };
+    return new TransactionBuilder(account, { fee: BASE_FEE, networkPassphrase: passphrase, timebounds });
   };
   const succeed = async (transaction: Transaction): Promise<Api.GetSuccessfulTransactionResponse> => {
     const result = await submit(transaction);

@@ -138,6 +138,7 @@ describe('a contract call from build to outcome', () => {
     const second = new TransactionBuilder(account, {
       fee: BASE_FEE,
       networkPassphrase: passphrase,
+      timebounds: { minTime: 0, maxTime: 0 },
       sorobanData: first.toEnvelope().value.tx.ext.value as xdr.SorobanTransactionData,
     })
       .addOperation(
@@ -146,7 +147,6 @@ describe('a contract call from build to outcome', () => {
           auth: (first.operations[0] as Operation.InvokeHostFunction).auth ?? [],
         }),
       )
-      .setTimeout(60)
       .build();
     second.sign(operator);
     expect((await rpc.submit(first)).status).toBe('SUCCESS');
