@@ -33,12 +33,24 @@ export async function runDev(options: DevOptions): Promise<void> {
   const environmentFile = join(folder, 'environment');
 
   let current: { stack: Stack; apiKey: string } | undefined;
+  // one after the other, so that the last state is the one that stays
+  let published = Promise.resolve();
+  const publish = (): void => {
+    const { readyFile } = options;
+    if (current === undefined || readyFile === undefined) return;
+    const ready = readyText(current);
+    published = published
+      .then(() => writePrivate(readyFile, ready))
+      .catch((error: unknown) => say(`cannot write ${readyFile}: ${String(error)}`));
+  };
   const onEvent = (event: ProcessEvent): void => {
     say(eventLine(event, environmentFile));
-    if (current !== undefined && options.readyFile !== undefined) void writeReadyFile(options.readyFile, current);
+    publish();
   };
   const stop = async (): Promise<void> => {
     await current?.stack.stop();
+    current = undefined;
+    await published;
     if (options.readyFile !== undefined) await rm(options.readyFile, { force: true });
     if (options.fresh === true) await rm(folder, { recursive: true, force: true });
   };
@@ -53,7 +65,7 @@ export async function runDev(options: DevOptions): Promise<void> {
   current = { stack, apiKey };
   await writePrivate(environmentFile, environmentText(stack.env));
   for (const line of welcome(stack, apiKey, folder)) say(line);
-  if (options.readyFile !== undefined) await writeReadyFile(options.readyFile, current);
+  publish();
 }
 
 /** Key of the marketplace that the walk-through uses; made once per data folder. */
@@ -75,7 +87,7 @@ async function marketplaceKey(stack: Stack, folder: string): Promise<string> {
   return apiKey;
 }
 
-async function writeReadyFile(path: string, { stack, apiKey }: { stack: Stack; apiKey: string }): Promise<void> {
+function readyText({ stack, apiKey }: { stack: Stack; apiKey: string }): string {
   const ready = {
     api_url: stack.apiUrl,
     api_key: apiKey,
@@ -89,7 +101,7 @@ async function writeReadyFile(path: string, { stack, apiKey }: { stack: Stack; a
     env: stack.env,
     pids: stack.pids(),
   };
-  await writePrivate(path, `${JSON.stringify(ready, null, 2)}\n`);
+  return `${JSON.stringify(ready, null, 2)}\n`;
 }
 
 function environmentText(env: Readonly<Record<string, string>>): string {

@@ -107,6 +107,33 @@ async function createOrder(call: Call<unknown, unknown, CreateOrderBody>): Promi
   return orderAnswer(201, found(await findOrder(pool(deps.orm), marketplace.id, orderId), 'order'));
 }
 
+/** Where an automatic order is still on its way by itself. */
+const AUTOMATIC: readonly OrderResource['status'][] = [
+  'ORDER_CREATED',
+  'FUNDS_RESERVED',
+  'ESCROW_CREATING',
+  'ESCROW_FUNDING',
+];
+const ORDER_LOOK_MS = 250;
+
+/** With `auto` and `Prefer: wait=N` the answer comes when the order is funded, or when it stopped on the way. */
+async function createAndWait(call: Call<unknown, unknown, CreateOrderBody>): Promise<Answer> {
+  const answer = await createOrder(call);
+  if (call.wait === null || call.body.auto !== true) return answer;
+  const { deps, wait } = call;
+  const { id } = answer.body as OrderResource;
+  const look = async () => findOrder(pool(deps.orm), marketplaceOf(call).id, id);
+  const isThrough = ({ status, operation }: OrderResource): boolean =>
+    !AUTOMATIC.includes(status) || operation?.status === 'FAILED' || operation?.status === 'PARKED';
+  await waitFor(async () => ((order) => (order === null || isThrough(order) ? true : null))(await look()), {
+    ms: wait * 1_000,
+    signal: deps.stopping,
+    everyMs: ORDER_LOOK_MS,
+  });
+  const { headers, ...rest } = orderAnswer(answer.status, found(await look(), 'order'));
+  return { ...rest, headers: { ...headers, 'Preference-Applied': `wait=${wait}` } };
+}
+
 /** The order that this call, or another one with the same reference, made before. */
 async function knownOrder(
   call: Call<unknown, unknown, CreateOrderBody>,
@@ -187,7 +214,8 @@ export const ORDER_ROUTES = [
     method: 'post',
     path: '/orders',
     tag: 'orders',
-    summary: 'Create an order; with `auto` it is reserved, escrowed and funded by itself',
+    summary:
+      'Create an order; with `auto` it is reserved, escrowed and funded by itself (`Prefer: wait=N` waits for that)',
     access: { keys: 'marketplace', scope: 'write' },
     body: CreateOrderBody,
     allots: 'order',
@@ -200,7 +228,8 @@ export const ORDER_ROUTES = [
       'USER_SUSPENDED',
       'MARKETPLACE_PAUSED',
     ],
-    handle: createOrder,
+    waits: true,
+    handle: createAndWait,
   }),
   route({
     method: 'get',

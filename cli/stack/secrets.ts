@@ -34,7 +34,8 @@ async function loadOrMake<T>(path: string, make: () => T): Promise<T> {
 
 /** Writes a file for its owner alone, whole or not at all. */
 export async function writePrivate(path: string, text: string): Promise<void> {
-  const draft = `${path}.draft`;
+  // a draft of its own: two writers at once must not take each other's away
+  const draft = `${path}.${random()}`;
   await writeFile(draft, text, { mode: 0o600 });
   await rename(draft, path);
 }
