@@ -8,30 +8,38 @@ import type { Sql } from '../../db/sql.ts';
 /** A waiter that has not asked for this long is gone (its workflow ended) and must not hold up the others. */
 const WAITER_TIMEOUT = '60 seconds';
 
-/** @returns whether `owner` holds the source now; a repeat by the holder is true again */
-export async function acquireLease(db: Sql, source: string, owner: string, priority: number): Promise<boolean> {
+/** @returns 0 when `owner` holds the source now (a repeat by the holder too), else how many go before it */
+export async function acquireLease(db: Sql, source: string, owner: string, priority: number): Promise<number> {
   const { rows } = await sql<{ heldAt: Date | null }>`
     insert into source_leases as lease (source, owner, priority, queued_at, polled_at)
     values (${source}, ${owner}, ${priority}, clock_timestamp(), clock_timestamp())
     on conflict (source, owner) do update set polled_at = clock_timestamp()
     returning held_at as "heldAt"`.execute(db);
-  if (rows[0]?.heldAt != null) return true;
+  if (rows[0]?.heldAt != null) return 0;
+  const ahead = await countAhead(db, source, owner);
+  if (ahead > 0) return ahead;
   try {
     const taken = await sql<{ owner: string }>`
       update source_leases set held_at = clock_timestamp()
       where source = ${source} and owner = ${owner}
         and not exists (select from source_leases where source = ${source} and held_at is not null)
-        and owner = (
-          select owner from source_leases
-          where source = ${source} and polled_at > clock_timestamp() - ${WAITER_TIMEOUT}::interval
-          order by priority, queued_at, owner limit 1)
       returning owner`.execute(db);
-    return taken.rows.length === 1;
+    return taken.rows.length === 1 ? 0 : 1;
   } catch (error) {
     // Somebody else took it between the look and the update: the unique index of holders says so.
-    if (error instanceof Error && 'code' in error && error.code === '23505') return false;
+    if (error instanceof Error && 'code' in error && error.code === '23505') return 1;
     throw error;
   }
+}
+
+async function countAhead(db: Sql, source: string, owner: string): Promise<number> {
+  const { rows } = await sql<{ ahead: number }>`
+    select count(*)::int as ahead from source_leases other
+    join source_leases mine on mine.source = other.source and mine.owner = ${owner}
+    where other.source = ${source} and (other.held_at is not null
+      or (other.polled_at > clock_timestamp() - ${WAITER_TIMEOUT}::interval
+        and (other.priority, other.queued_at, other.owner) < (mine.priority, mine.queued_at, mine.owner)))`.execute(db);
+  return rows[0]?.ahead ?? 0;
 }
 
 export async function releaseLease(db: Sql, owner: string): Promise<void> {

@@ -24,7 +24,8 @@ export interface PrepareInput {
 }
 
 /** Somebody else's transaction from the same source account has to land first: about one ledger. */
-const SOURCE_BUSY_MS = 300;
+const SOURCE_BUSY_MS = 250;
+const SOURCE_BUSY_MAX_MS = 4_000;
 const WALLET_WAIT_MS = 500;
 /** From this attempt on a waiting provider is shown on the order. */
 const SHOW_WAIT_AFTER = 3;
@@ -47,8 +48,14 @@ export function createPrepareActivity(deps: Deps) {
         await showWait(db, input.intent, 'WALLET');
         throw waitFor('WALLET', 'a wallet is not ready yet', WALLET_WAIT_MS);
       }
-      if (!(await acquireLease(db, target.source, key, input.priority)))
-        throw waitFor('SOURCE_BUSY', `${target.source} is in use`, SOURCE_BUSY_MS);
+      const ahead = await acquireLease(db, target.source, key, input.priority);
+      // Whoever is far back in the queue asks less often: thirty that ask all the time would slow the one that works.
+      if (ahead > 0)
+        throw waitFor(
+          'SOURCE_BUSY',
+          `${target.source} is in use`,
+          Math.min(ahead * SOURCE_BUSY_MS, SOURCE_BUSY_MAX_MS),
+        );
       try {
         // Right after the deploy the gateway's index does not know the contract yet: one nudge saves a refused build.
         if (input.intent.kind === 'FUND_ESCROW' && activityInfo().attempt === 1)
