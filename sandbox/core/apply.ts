@@ -1,14 +1,14 @@
 /** Applying transactions to a ledger: fees first, for all; then each transaction, all or nothing. */
 import { checkTransaction, type Refusal } from './check.ts';
 import type { Tx } from './envelope.ts';
-import { movementEvent, parties } from './events.ts';
+import { emittedEvents, movementEvent, parties } from './events.ts';
 import { chargeOf, refundOf } from './fees.ts';
 import type { OpOutcome } from './operations/context.ts';
 import { operationOf } from './operations/table.ts';
 import { encodeResult, type OpResult, type TxCode, type TxResult } from './results.ts';
 import { accountOfKey, type CoreView } from './state.ts';
 import { toid } from './toid.ts';
-import type { EmittedEvent, InvokeHostFunction, OperationRecord, TransactionRecord } from './types.ts';
+import type { InvokeHostFunction, OperationRecord, TransactionRecord } from './types.ts';
 
 /** Lowest price per operation, for plain transactions and for contract calls (stroops). */
 export interface BaseFees {
@@ -106,9 +106,8 @@ export function resultXdr(tx: Tx, result: TxResult, outer: boolean, fee: bigint)
 function operationRecord(tx: Tx, view: CoreView, order: number, index: number, one: Executed | undefined, ok: boolean) {
   const entry = tx.operations[index];
   const changes = ok ? (one?.outcome.changes ?? []) : [];
-  const emitted = one?.outcome.events;
+  const image = ok ? one?.outcome.image : undefined;
   const { networkPassphrase } = view;
-  let events: EmittedEvent[] | undefined;
   const record: OperationRecord = {
     id: toid(view.sequence, order, index + 1),
     index: index + 1,
@@ -118,10 +117,10 @@ function operationRecord(tx: Tx, view: CoreView, order: number, index: number, o
     successful: ok,
     participants: one?.participants ?? [entry?.source ?? tx.source],
     changes,
-    // Classic events are derived when somebody asks: most never are.
+    // Made when somebody asks and not kept: decoded events would be most of a long history's memory.
     get events() {
-      events ??= ok ? (emitted ?? changes.map((change) => movementEvent(change, networkPassphrase))) : [];
-      return events;
+      if (image !== undefined) return emittedEvents(image);
+      return changes.map((change) => movementEvent(change, networkPassphrase));
     },
   };
   return record;

@@ -27,14 +27,14 @@ function checkSoroban(tx: Tx): TxCode | null {
   const [call] = calls;
   if (call === undefined) return tx.soroban === null ? null : 'txMALFORMED';
   if (tx.operations.length !== 1) return 'txMALFORMED';
-  if (tx.soroban === null) return 'txSOROBAN_INVALID';
+  if (tx.soroban === null || tx.declared === null) return 'txSOROBAN_INVALID';
   const muxed = [tx.body.sourceAccount, call.op.sourceAccount].some(
     (account) => account?.type === 'keyTypeMuxedEd25519',
   );
   if (tx.body.memo.type !== 'memoNone' || muxed) return 'txSOROBAN_INVALID';
   if (tx.resourceFee > tx.fee || tx.resourceFee < 0n) return 'txMALFORMED';
   const { readOnly, readWrite } = tx.soroban.resources.footprint;
-  const size = { readOnly: readOnly.length, readWrite: readWrite.length, bytes: call.op.body.toXdr().length };
+  const size = { readOnly: readOnly.length, readWrite: readWrite.length, bytes: tx.declared.bytes };
   return tx.resourceFee < minimumResourceFee(size) ? 'txSOROBAN_INVALID' : null;
 }
 

@@ -22,6 +22,14 @@ export interface Bump {
   readonly signatures: readonly xdr.DecoratedSignature[];
 }
 
+/** What a contract call declares: the entries it may touch (base64 LedgerKey XDR), and its size. */
+export interface Declared {
+  readonly readable: ReadonlySet<string>;
+  readonly writable: ReadonlySet<string>;
+  /** of the operation's body */
+  readonly bytes: number;
+}
+
 export interface Tx {
   readonly envelopeXdr: string;
   /** hex of the outer hash: the fee bump's, if it is one */
@@ -37,6 +45,7 @@ export interface Tx {
   readonly signatures: readonly xdr.DecoratedSignature[];
   readonly operations: readonly { readonly source: string; readonly own: boolean; readonly op: xdr.Operation }[];
   readonly soroban: xdr.SorobanTransactionData | null;
+  readonly declared: Declared | null;
   /** who pays, and how much at most */
   readonly feeSource: string;
   readonly fee: bigint;
@@ -84,6 +93,13 @@ function upgraded(v0: xdr.TransactionV0): xdr.Transaction {
   });
 }
 
+function declaredBy(soroban: xdr.SorobanTransactionData, operations: readonly xdr.Operation[]): Declared {
+  const { readOnly, readWrite } = soroban.resources.footprint;
+  const writable = new Set(readWrite.map((key) => key.toXdr('base64')));
+  const readable = new Set([...writable, ...readOnly.map((key) => key.toXdr('base64'))]);
+  return { readable, writable, bytes: operations[0]?.body.toXdr().length ?? 0 };
+}
+
 /**
  * Decodes a base64 envelope.
  * @throws XdrError when it is not a transaction envelope, or not exactly one
@@ -118,6 +134,7 @@ export function readEnvelope(envelopeXdr: string, network: Buffer): Tx {
       op,
     })),
     soroban,
+    declared: soroban === null ? null : declaredBy(soroban, body.operations),
     feeSource: bump?.feeSource ?? source,
     fee: bump?.fee ?? BigInt(body.fee),
     resourceFee: soroban?.resourceFee ?? 0n,

@@ -16,6 +16,23 @@ export function contractEvent(event: EmittedEvent): xdr.ContractEvent {
   });
 }
 
+/**
+ * A successful call's return value and events in XDR (InvokeHostFunctionSuccessPreImage): its hash is what the result
+ * states, and the events are read back from it.
+ */
+export function successImage(returnValue: xdr.ScVal, events: readonly EmittedEvent[]): Uint8Array {
+  return new xdr.InvokeHostFunctionSuccessPreImage({ returnValue, events: events.map(contractEvent) }).toXdr();
+}
+
+export function emittedEvents(image: Uint8Array): EmittedEvent[] {
+  const { events } = xdr.InvokeHostFunctionSuccessPreImage.fromXdr(image);
+  return events.map(({ contractId, body }) => ({
+    contract: StrKey.encodeContract(contractId?.value ?? new Uint8Array(32)),
+    topics: body.v0.topics,
+    data: body.v0.data,
+  }));
+}
+
 function eventData(change: BalanceChange): xdr.ScVal {
   const amount = nativeToScVal(change.amount, { type: 'i128' });
   if (change.toMuxedId === undefined) return amount;

@@ -68,7 +68,21 @@ interface Footprint {
 
 const emptyFootprint = (): Footprint => ({ read: new Set(), written: new Set(), temporary: new Set() });
 
+const ledgerKeys = new Map<string, string>();
+const MAX_REMEMBERED_KEYS = 100_000;
+
+/** Encoding a key costs more than the call that touches it: the same ones come again and again. */
 function ledgerKeyXdr(key: string, temporary: boolean): string {
+  const name = temporary ? `${key}|temporary` : key;
+  const known = ledgerKeys.get(name);
+  if (known !== undefined) return known;
+  if (ledgerKeys.size >= MAX_REMEMBERED_KEYS) ledgerKeys.clear();
+  const encoded = encodeLedgerKey(key, temporary);
+  ledgerKeys.set(name, encoded);
+  return encoded;
+}
+
+function encodeLedgerKey(key: string, temporary: boolean): string {
   const [kind = '', first = '', second = ''] = key.split('|');
   if (kind === 'a') return accountKey(first).toXdr('base64');
   if (kind === 't') return trustlineKey(first, second).toXdr('base64');

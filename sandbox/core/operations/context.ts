@@ -17,7 +17,8 @@ export interface OpOutcome {
   readonly name: string;
   readonly payload?: Buffer;
   readonly changes?: BalanceChange[];
-  readonly events?: EmittedEvent[];
+  /** of a contract call: InvokeHostFunctionSuccessPreImage XDR */
+  readonly image?: Uint8Array;
   readonly diagnostics?: EmittedEvent[];
   /** base64 ScVal */
   readonly returnValue?: string;
