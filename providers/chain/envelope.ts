@@ -1,6 +1,6 @@
 /** Envelopes as bytes: their hashes, their signatures, the sponsor's fee bump around them. */
 import { Buffer } from 'node:buffer';
-import { FeeBumpTransaction, Keypair, Transaction, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
+import { FeeBumpTransaction, Keypair, type Transaction, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
 
 /** A key that can sign a hash; the secret itself never comes here. */
 export interface SigningKey {

@@ -136,6 +136,39 @@ function landedOutcome(
   };
 }
 
+type Call = (method: string, params: Record<string, unknown>) => Promise<unknown>;
+type ReadEntry = (key: xdr.LedgerKey) => Promise<{ ledger: number; data: xdr.LedgerEntryData | undefined }>;
+
+/** JSON-RPC over one HTTP request; errors of the protocol become ours. */
+function createCall(url: string, timeoutMs: number): Call {
+  return async (method, params) => {
+    const answer = await json({
+      provider: 'rpc',
+      url,
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+      timeoutMs,
+    });
+    const { error, result } = answer ?? {};
+    if (error === undefined) return result;
+    const code = typeof error === 'object' && error !== null && 'code' in error ? Number(error.code) : 0;
+    const kind = SERVER_TROUBLE.has(code) ? 'UNAVAILABLE' : 'REFUSED';
+    throw new ProviderError(kind, 'rpc', `${method}: ${JSON.stringify(error).slice(0, 500)}`);
+  };
+}
+
+/** Reads one ledger entry; undefined when the ledger does not have it. */
+function createReadEntry(call: Call): ReadEntry {
+  return async (key) => {
+    const keys = [key.toXdr('base64')];
+    const answer = shaped(entriesShape, await call('getLedgerEntries', { keys }), 'getLedgerEntries');
+    const found = answer.entries?.[0];
+    const data = found && decoded(() => xdr.LedgerEntryData.fromXdr(found.xdr, 'base64'), 'ledger entry');
+    return { ledger: answer.latestLedger, data };
+  };
+}
+
 /**
  * One provider's RPC. Every method is one request, so that what it answers is true at one ledger of one provider.
  * @throws ProviderError from every method
@@ -146,34 +179,8 @@ export function createChainRpc(deps: {
   readonly timeoutMs?: number;
 }): ChainRpc {
   const contractOf = createAssetContracts(deps.networkPassphrase);
-
-  const call = async (method: string, params: Record<string, unknown>): Promise<unknown> => {
-    const answer = await json({
-      provider: 'rpc',
-      url: deps.url,
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
-      timeoutMs: deps.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    });
-    const { error, result } = answer ?? {};
-    if (error === undefined) return result;
-    const code = typeof error === 'object' && error !== null && 'code' in error ? Number(error.code) : 0;
-    const kind = SERVER_TROUBLE.has(code) ? 'UNAVAILABLE' : 'REFUSED';
-    throw new ProviderError(kind, 'rpc', `${method}: ${JSON.stringify(error).slice(0, 500)}`);
-  };
-
-  /** One ledger entry, undefined when the ledger does not have it. */
-  const entry = async (key: xdr.LedgerKey): Promise<{ ledger: number; data: xdr.LedgerEntryData | undefined }> => {
-    const answer = shaped(
-      entriesShape,
-      await call('getLedgerEntries', { keys: [key.toXdr('base64')] }),
-      'getLedgerEntries',
-    );
-    const found = answer.entries?.[0];
-    const data = found && decoded(() => xdr.LedgerEntryData.fromXdr(found.xdr, 'base64'), 'ledger entry');
-    return { ledger: answer.latestLedger, data };
-  };
+  const call = createCall(deps.url, deps.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  const entry = createReadEntry(call);
 
   const account: ChainRpc['account'] = async (address) => {
     const { ledger, data } = await entry(accountKey(address));

@@ -180,8 +180,13 @@ describe('a tampered envelope is refused', () => {
 
   test('another contract, function or argument count', () => {
     const { args, auth } = honest(release);
-    const other = new xdr.InvokeContractArgs({ ...args, contractAddress: new Address(contract('x')).toScAddress() });
-    const named = new xdr.InvokeContractArgs({ ...args, functionName: 'release_all' });
+    const { contractAddress, functionName } = args;
+    const other = new xdr.InvokeContractArgs({
+      contractAddress: new Address(contract('x')).toScAddress(),
+      functionName,
+      args: [...args.args],
+    });
+    const named = new xdr.InvokeContractArgs({ contractAddress, functionName: 'release_all', args: [...args.args] });
     const longer = withArgs(release, (list) => [...list, xdr.ScVal.scvVoid()]);
     const fields = [other, named, longer].map((changed) =>
       differences(verifyEnvelope(envelope(release, { operations: [invoke(changed, [auth])] }), release, context)),
@@ -266,7 +271,7 @@ describe('a tampered envelope is refused', () => {
     const built = envelope(fund);
     const signed = TransactionBuilder.fromXdr(built, PASSPHRASE);
     signed.sign(key('buyer'));
-    for (const input of [signed.toXdr(), built.replace(/.{4}$/, ''), `${built}AAAA`, 'nonsense', '']) {
+    for (const input of [signed.toXdr(), `${built}\n`, built.replace(/.{4}$/, ''), `${built}AAAA`, 'nonsense', '']) {
       expect(differences(verifyEnvelope(input, fund, context))).toEqual(['envelope']);
     }
   });

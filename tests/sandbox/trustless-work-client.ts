@@ -1,5 +1,6 @@
 /** A client of the local Trustless Work API and wallets to use it with. Ledgers close as soon as something is pending. */
 import { createHash } from 'node:crypto';
+import { expect } from '@jest/globals';
 import {
   Account,
   Asset,
@@ -110,4 +111,58 @@ export async function startClient(options: SandboxOptions = {}): Promise<Client>
     },
     close: () => sandbox.close(),
   };
+}
+
+/** Wallets that an escrow's roles name. */
+export const ROLES = ['channel', 'buyer', 'seller', 'fees', 'operator', 'resolver'] as const;
+
+export type Orders = ReturnType<typeof createOrders>;
+
+/** Requests of a single-release order between the wallets of `ROLES`, each brought to its end. */
+export function createOrders(api: Client) {
+  const roles = (): Record<string, string> => ({
+    approver: api.address('buyer'),
+    serviceProvider: api.address('seller'),
+    platformAddress: api.address('fees'),
+    releaseSigner: api.address('operator'),
+    disputeResolver: api.address('resolver'),
+    receiver: api.address('seller'),
+  });
+
+  const terms = (change: Record<string, unknown> = {}): Record<string, unknown> => ({
+    signer: api.address('channel'),
+    engagementId: 'esc_1',
+    title: 'Logo',
+    description: 'Three drafts',
+    roles: roles(),
+    amount: 250,
+    platformFee: 0.5,
+    milestones: [{ description: 'all of it' }],
+    trustline: { address: api.asset.getIssuer() ?? '', symbol: 'USDC' },
+    ...change,
+  });
+
+  /** Deploys and waits until the read model shows it. */
+  const deploy = async (change: Record<string, unknown> = {}): Promise<string> => {
+    const sent = await api.sign(await api.post('/deployer/single-release', terms(change)), 'channel');
+    expect(sent.body).toMatchObject({ status: 'SUCCESS' });
+    api.sandbox.core.closeLedger();
+    return String(sent.body['contractId']);
+  };
+
+  const step = async (path: string, body: Record<string, unknown>, signer: string): Promise<Reply> => {
+    const built = await api.post(`/escrow/single-release/${path}`, body);
+    expect([built.status, built.text]).toEqual([201, expect.stringContaining('"unsignedTransaction"')]);
+    const sent = await api.sign(built, signer);
+    expect(sent.body).toEqual({ status: 'SUCCESS', message: expect.any(String) });
+    api.sandbox.core.closeLedger();
+    return sent;
+  };
+
+  const fund = (contractId: string, amount: number, funder = 'funder'): Promise<Reply> =>
+    step('fund-escrow', { contractId, signer: api.address(funder), amount }, funder);
+  const approve = (contractId: string, milestoneIndex = '0'): Promise<Reply> =>
+    step('approve-milestone', { contractId, milestoneIndex, approver: api.address('buyer') }, 'buyer');
+
+  return { roles, terms, deploy, step, fund, approve };
 }

@@ -3,62 +3,18 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { FeeBumpTransaction } from '@stellar/stellar-sdk/base';
 import { formatAmount, parseAmount } from '../../domain/money.ts';
 import { MAINNET_FEE_WALLET } from '../../sandbox/contracts/index.ts';
-import { type Client, type Reply, startClient } from './trustless-work-client.ts';
+import { type Client, createOrders, type Orders, ROLES, startClient } from './trustless-work-client.ts';
 
 let api: Client;
-const ROLES = ['channel', 'buyer', 'seller', 'fees', 'operator', 'resolver'];
+let on: Orders;
 
 beforeAll(async () => {
   api = await startClient();
+  on = createOrders(api);
   await api.open(ROLES, '0');
   await api.open(['funder', 'second funder'], '1000000');
-  await api.open(['bare'], null);
 });
 afterAll(() => api.close());
-
-const roles = (): Record<string, string> => ({
-  approver: api.address('buyer'),
-  serviceProvider: api.address('seller'),
-  platformAddress: api.address('fees'),
-  releaseSigner: api.address('operator'),
-  disputeResolver: api.address('resolver'),
-  receiver: api.address('seller'),
-});
-
-const terms = (change: Record<string, unknown> = {}): Record<string, unknown> => ({
-  signer: api.address('channel'),
-  engagementId: 'esc_1',
-  title: 'Logo',
-  description: 'Three drafts',
-  roles: roles(),
-  amount: 250,
-  platformFee: 0.5,
-  milestones: [{ description: 'all of it' }],
-  trustline: { address: api.asset.getIssuer() ?? '', symbol: 'USDC' },
-  ...change,
-});
-
-/** Deploys and waits until the read model shows it. */
-async function deploy(change: Record<string, unknown> = {}): Promise<string> {
-  const sent = await api.sign(await api.post('/deployer/single-release', terms(change)), 'channel');
-  expect(sent.body).toMatchObject({ status: 'SUCCESS' });
-  api.sandbox.core.closeLedger();
-  return String(sent.body['contractId']);
-}
-
-async function step(path: string, body: Record<string, unknown>, signer: string): Promise<Reply> {
-  const built = await api.post(`/escrow/single-release/${path}`, body);
-  expect([built.status, built.text]).toEqual([201, expect.stringContaining('"unsignedTransaction"')]);
-  const sent = await api.sign(built, signer);
-  expect(sent.body).toEqual({ status: 'SUCCESS', message: expect.any(String) });
-  api.sandbox.core.closeLedger();
-  return sent;
-}
-
-const fund = (contractId: string, amount: number, funder = 'funder'): Promise<Reply> =>
-  step('fund-escrow', { contractId, signer: api.address(funder), amount }, funder);
-const approve = (contractId: string, milestoneIndex = '0'): Promise<Reply> =>
-  step('approve-milestone', { contractId, milestoneIndex, approver: api.address('buyer') }, 'buyer');
 
 const feeWalletHolds = (): bigint =>
   api.sandbox.core.view().trustline(MAINNET_FEE_WALLET, api.sandbox.accounts.usdc)?.balance ?? 0n;
@@ -72,13 +28,13 @@ const balanceOf = async (contractId: string): Promise<string> =>
 describe('an order’s way', () => {
   test('deploy, fund, status, approve, release: balances and fees are exact', async () => {
     const before = { seller: api.holds('seller'), fees: api.holds('fees'), wallet: feeWalletHolds() };
-    const contractId = await deploy();
-    await fund(contractId, 250);
+    const contractId = await on.deploy();
+    await on.fund(contractId, 250);
     expect(await balanceOf(contractId)).toBe(`[{"address":"${contractId}","balance":250}]`);
     const status = { contractId, milestoneIndex: '0', newStatus: 'completed', newEvidence: 'ipfs://x' };
-    await step('change-milestone-status', { ...status, serviceProvider: api.address('seller') }, 'seller');
-    await approve(contractId);
-    await step('release-funds', { contractId, releaseSigner: api.address('operator') }, 'operator');
+    await on.step('change-milestone-status', { ...status, serviceProvider: api.address('seller') }, 'seller');
+    await on.approve(contractId);
+    await on.step('release-funds', { contractId, releaseSigner: api.address('operator') }, 'operator');
 
     expect(before).toMatchObject({ seller: '0', fees: '0' });
     expect(api.holds('seller')).toBe('248');
@@ -92,7 +48,7 @@ describe('an order’s way', () => {
       balance: 0,
       flags: { disputed: false, released: true, resolved: false },
       milestones: [{ description: 'all of it', status: 'completed', evidence: 'ipfs://x', approved: true }],
-      roles: roles(),
+      roles: on.roles(),
       trustline: { address: api.asset.getIssuer(), symbol: 'USDC' },
       type: 'single-release',
       signer: api.address('channel'),
@@ -100,7 +56,7 @@ describe('an order’s way', () => {
   });
 
   test('seven decimals survive: no amount passes through a float', async () => {
-    const body = JSON.stringify(terms()).replace('"amount":250', '"amount":123456.0000001');
+    const body = JSON.stringify(on.terms()).replace('"amount":250', '"amount":123456.0000001');
     const sent = await api.sign(await api.post('/deployer/single-release', body), 'channel');
     const contractId = String(sent.body['contractId']);
     api.sandbox.core.closeLedger();
@@ -114,15 +70,19 @@ describe('an order’s way', () => {
   });
 
   test('dispute and resolution pay out the whole balance less the fees', async () => {
-    const contractId = await deploy();
-    await fund(contractId, 250, 'second funder');
-    await step('dispute-escrow', { contractId, signer: api.address('operator') }, 'operator');
+    const contractId = await on.deploy();
+    await on.fund(contractId, 250, 'second funder');
+    await on.step('dispute-escrow', { contractId, signer: api.address('operator') }, 'operator');
     const held = { buyer: api.holds('buyer'), seller: api.holds('seller') };
     const distributions = [
       { address: api.address('buyer'), amount: 200 },
       { address: api.address('seller'), amount: 50 },
     ];
-    await step('resolve-dispute', { contractId, disputeResolver: api.address('resolver'), distributions }, 'resolver');
+    await on.step(
+      'resolve-dispute',
+      { contractId, disputeResolver: api.address('resolver'), distributions },
+      'resolver',
+    );
     expect(held).toEqual({ buyer: '0', seller: expect.any(String) });
     // 0.8 % of each share goes to the protocol and the platform
     expect(api.holds('buyer')).toBe('198.4');
@@ -130,8 +90,8 @@ describe('an order’s way', () => {
   });
 
   test('an unfunded escrow can be rewritten by its platform', async () => {
-    const contractId = await deploy();
-    const { signer: _, ...escrow } = terms({ amount: 300, title: 'Two logos' });
+    const contractId = await on.deploy();
+    const { signer: _, ...escrow } = on.terms({ amount: 300, title: 'Two logos' });
     const milestones = [{ description: 'all of it', status: 'pending', evidence: '' }, { description: 'more' }];
     const body = { contractId, signer: api.address('fees'), escrow: { ...escrow, milestones } };
     const sent = await api.sign(await api.request('PUT', '/escrow/single-release/update-escrow', body), 'fees');
@@ -144,8 +104,8 @@ describe('an order’s way', () => {
   });
 
   test('multi-release: milestones are released, disputed and resolved one by one', async () => {
-    const { receiver: _, ...multiRoles } = roles();
-    const { amount: __, ...common } = terms({ roles: multiRoles });
+    const { receiver: _, ...multiRoles } = on.roles();
+    const { amount: __, ...common } = on.terms({ roles: multiRoles });
     const seller = api.address('seller');
     const milestones = [100, 60].map((amount) => ({ description: `worth ${amount}`, amount, receiver: seller }));
     const sent = await api.sign(await api.post('/deployer/multi-release', { ...common, milestones }), 'channel');
@@ -185,7 +145,7 @@ describe('an order’s way', () => {
 
 describe('the envelope', () => {
   test('has the acting wallet as its source, its next sequence, one call, five minutes and an honest fee', async () => {
-    const contractId = await deploy();
+    const contractId = await on.deploy();
     const { latest, view } = { latest: api.sandbox.core.latest(), view: api.sandbox.core.view() };
     const body = { contractId, signer: api.address('funder'), amount: 1 };
     const built = await api.post('/escrow/single-release/fund-escrow', body);
@@ -200,7 +160,7 @@ describe('the envelope', () => {
   });
 
   test('sent twice is harmless; its outcome is found again', async () => {
-    const contractId = await deploy();
+    const contractId = await on.deploy();
     const built = await api.post('/escrow/single-release/fund-escrow', {
       contractId,
       signer: api.address('funder'),
@@ -213,7 +173,7 @@ describe('the envelope', () => {
   });
 
   test('an unsigned or unreadable one is refused', async () => {
-    const contractId = await deploy();
+    const contractId = await on.deploy();
     const built = await api.post('/escrow/single-release/fund-escrow', {
       contractId,
       signer: api.address('funder'),
@@ -228,13 +188,13 @@ describe('the envelope', () => {
   });
 
   test('one that fails on chain answers FAILED with HTTP 200 (F11)', async () => {
-    const contractId = await deploy();
-    await fund(contractId, 250);
-    await approve(contractId);
+    const contractId = await on.deploy();
+    await on.fund(contractId, 250);
+    await on.approve(contractId);
     const body = { contractId, releaseSigner: api.address('operator') };
     const release = await api.post('/escrow/single-release/release-funds', body);
     // the state changes between build and send
-    await step('dispute-escrow', { contractId, signer: api.address('buyer') }, 'buyer');
+    await on.step('dispute-escrow', { contractId, signer: api.address('buyer') }, 'buyer');
     const sent = await api.sign(release, 'operator');
     expect(sent).toMatchObject({ status: 200, body: { status: 'FAILED' } });
   });
@@ -242,7 +202,7 @@ describe('the envelope', () => {
 
 describe('the read model', () => {
   test('lags: right after the deploy the escrow is not found; the hash makes it catch up', async () => {
-    const built = await api.post('/deployer/single-release', terms());
+    const built = await api.post('/deployer/single-release', on.terms());
     const sent = await api.sign(built, 'channel');
     const contractId = String(sent.body['contractId']);
     const funding = { contractId, signer: api.address('funder'), amount: 5 };
@@ -261,7 +221,7 @@ describe('the read model', () => {
   });
 
   test('a stale row makes the contract refuse the funding; the chain is read with validateOnChain', async () => {
-    const contractId = await deploy();
+    const contractId = await on.deploy();
     const serviceProvider = api.address('seller');
     const status = { contractId, milestoneIndex: '0', newStatus: 'started', newEvidence: '', serviceProvider };
     await api.sign(await api.post('/escrow/single-release/change-milestone-status', status), 'seller');
@@ -278,7 +238,7 @@ describe('the read model', () => {
   });
 
   test('its lag is a switch, in ledgers', async () => {
-    const contractId = await deploy();
+    const contractId = await on.deploy();
     const { options } = api.sandbox.trustlessWork;
     options.indexLagLedgers = 3;
     try {
@@ -293,7 +253,7 @@ describe('the read model', () => {
   });
 
   test('is searched by signer and by role, filtered and ordered', async () => {
-    const contractId = await deploy({ engagementId: 'esc_unique', amount: 7 });
+    const contractId = await on.deploy({ engagementId: 'esc_unique', amount: 7 });
     const found = async (query: string): Promise<unknown[]> =>
       (JSON.parse((await api.get(query)).text) as Record<string, unknown>[]).map((row) => row['contractId']);
     const bySigner = `/helper/get-escrows-by-signer?signer=${api.address('channel')}`;
@@ -307,126 +267,12 @@ describe('the read model', () => {
   });
 });
 
-describe('refusals', () => {
-  test('a missing or malformed key is 401', async () => {
-    for (const key of ['', 'nodot']) {
-      const reply = await api.request('POST', '/deployer/single-release', terms(), { 'x-api-key': key });
-      expect(reply).toMatchObject({
-        status: 401,
-        body: { statusCode: 401, timestamp: expect.any(String), path: '/deployer/single-release' },
-      });
-    }
-  });
-
-  test.each<[string, Record<string, unknown>, string]>([
-    ['an unknown property', { colour: 'red' }, 'colour'],
-    ['an amount as text', { amount: '250' }, 'amount'],
-    ['no amount', { amount: undefined }, 'amount'],
-    ['nothing', { amount: 0 }, 'amount'],
-    ['eight decimals', { amount: 0.12345678 }, 'amount'],
-    ['three decimals of a percent', { platformFee: 0.125 }, 'platformFee'],
-    ['a long title', { title: 'x'.repeat(101) }, 'title'],
-    ['a foreign milestone field', { milestones: [{ description: 'x', status: 'done' }] }, 'milestones.0.status'],
-    ['a signer that is no account', { signer: 'GABC' }, 'signer'],
-  ])('%s is 400 and names the field', async (_name, change, field) => {
-    const reply = await api.post('/deployer/single-release', terms(change));
-    expect(reply).toMatchObject({ status: 400, body: { statusCode: 400, details: { [field]: [expect.any(String)] } } });
-  });
-
-  test('a milestone index as a number is 400', async () => {
-    const body = { contractId: await deploy(), milestoneIndex: 0, approver: api.address('buyer') };
-    expect(await api.post('/escrow/single-release/approve-milestone', body)).toMatchObject({ status: 400 });
-  });
-
-  test('a role wallet without the trustline is refused at deploy', async () => {
-    const reply = await api.post(
-      '/deployer/single-release',
-      terms({ roles: { ...roles(), receiver: api.address('bare') } }),
-    );
-    expect(reply).toMatchObject({
-      status: 400,
-      body: { message: "The wallet for role 'receiver' does not have the required asset to complete this operation." },
-    });
-  });
-
-  test('a percent above the contract’s limit, or a milestone list that is empty, fails in simulation', async () => {
-    expect(await api.post('/deployer/single-release', terms({ platformFee: 100 }))).toMatchObject({
-      status: 400,
-      body: { message: 'The platform fee cannot exceed 99%' },
-    });
-    expect(await api.post('/deployer/single-release', terms({ milestones: [] }))).toMatchObject({ status: 400 });
-  });
-
-  test('a contract address as trustline passes the deploy, and no funding ever works', async () => {
-    const contractId = await deploy({
-      trustline: { address: api.asset.contractId(api.sandbox.core.networkPassphrase), symbol: 'USDC' },
-    });
-    const reply = await api.post('/escrow/single-release/fund-escrow', {
-      contractId,
-      signer: api.address('funder'),
-      amount: 5,
-    });
-    expect(reply).toMatchObject({ status: 400, body: { message: expect.stringContaining('MissingValue') } });
-  });
-
-  test('the wrong role is told in the contract’s words', async () => {
-    const contractId = await deploy();
-    await fund(contractId, 250);
-    const refused = async (path: string, body: Record<string, unknown>): Promise<unknown> =>
-      (await api.post(`/escrow/single-release/${path}`, { contractId, ...body })).body['message'];
-    const stranger = api.address('funder');
-    expect(await refused('approve-milestone', { milestoneIndex: '0', approver: stranger })).toBe(
-      'Only the approver can change milestone flag',
-    );
-    expect(await refused('release-funds', { releaseSigner: stranger })).toBe(
-      'Only the release signer can release the escrow earnings',
-    );
-    expect(await refused('release-funds', { releaseSigner: api.address('operator') })).toBe(
-      'The escrow must be completed to release earnings',
-    );
-    expect(await refused('dispute-escrow', { signer: api.address('resolver') })).toBe(
-      'The dispute resolver cannot dispute the escrow.',
-    );
-  });
-
-  test('a token’s error is worded by its number alone, unless the mis-mapping is switched off (F21)', async () => {
-    const contractId = await deploy();
-    const body = { contractId, signer: api.address('bare'), amount: 5 };
-    const message = async (): Promise<unknown> =>
-      (await api.post('/escrow/single-release/fund-escrow', body)).body['message'];
-    expect(await message()).toBe('Escrow already in dispute');
-    api.sandbox.trustlessWork.options.misMapping = false;
-    try {
-      expect(await message()).toBe('HostError: Error(Contract, #13)');
-    } finally {
-      api.sandbox.trustlessWork.options.misMapping = true;
-    }
-  });
-
-  test('the fifty-first request of a minute is 429 when the limit is switched on', async () => {
-    api.sandbox.trustlessWork.options.rateLimit = true;
-    try {
-      const one = (key: string): Promise<Reply> =>
-        api.request('GET', '/helper/get-escrow-by-contract-ids', undefined, { 'x-api-key': key });
-      const replies = await Promise.all(Array.from({ length: 51 }, () => one('limited.client')));
-      expect(replies.filter(({ status }) => status === 429)).toHaveLength(1);
-      expect(replies.find(({ status }) => status === 429)?.headers.get('retry-after')).toMatch(/^\d+$/);
-      expect((await one('other.client')).status).not.toBe(429);
-    } finally {
-      api.sandbox.trustlessWork.options.rateLimit = false;
-    }
-  });
-});
-
 test('the testnet line names the fee wallet in the call, and pays it', async () => {
   const line = await startClient({ line: 'testnet' });
   try {
     await line.open(ROLES, '0');
     await line.open(['funder'], '300');
-    const built = await line.post('/deployer/single-release', {
-      ...terms(),
-      trustline: { address: line.asset.getIssuer(), symbol: 'USDC' },
-    });
+    const built = await line.post('/deployer/single-release', createOrders(line).terms());
     const contractId = String((await line.sign(built, 'channel')).body['contractId']);
     const acts: [string, Record<string, unknown>, string][] = [
       ['fund-escrow', { signer: line.address('funder'), amount: 250 }, 'funder'],
