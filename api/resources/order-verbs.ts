@@ -25,6 +25,9 @@ const DATABASE_VERBS: ReadonlySet<Verb> = new Set(['reserve', 'cancel', 'extend'
 
 /** An operation that is not on the row by then is not durable yet: 503, and a repeat with the same key attaches. */
 const VISIBLE_WITHIN_MS = 10_000;
+/** Below the limit above, so that the refusal is still the answer when it is not heard. */
+const HEARD_WITHIN_MS = 9_000;
+const HEARD_LOOK_MS = 250;
 const LOOK_FIRST_MS = 15;
 const LOOK_LAST_MS = 150;
 
@@ -62,7 +65,7 @@ async function send(
   const ask = () =>
     workflows.orderVerb(order.id, verbCall, { updateId, timeoutMs: waitMs + VISIBLE_WITHIN_MS, signal });
   try {
-    await ask().catch(async (error: unknown) => {
+    await untilHeard(call, verbCall.verb, ask).catch(async (error: unknown) => {
       if (!(error instanceof NotRunning) || (await orderOf(call)).status === 'CLOSED') throw error;
       await workflows.resumeOrder(order.id);
       return ask();
@@ -70,6 +73,23 @@ async function send(
     return { settled: true };
   } catch (error) {
     return { settled: false, error };
+  }
+}
+
+/**
+ * The row says that the last operation is over as soon as it is booked; when the worker dies right then, its workflow
+ * hears of it only when the attempt is handed on. A caller who goes by the row is not refused for that.
+ */
+async function untilHeard<T>(call: OrderCall, verb: Verb, ask: () => Promise<T>): Promise<T> {
+  const end = Date.now() + HEARD_WITHIN_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const busy = error instanceof Refusal && error.reason === 'INVALID_STATE' && error.details['retryable'] === true;
+      if (!busy || Date.now() > end || !(await orderOf(call)).allowed.includes(verb)) throw error;
+      await pause(HEARD_LOOK_MS, call.deps.stopping);
+    }
   }
 }
 
