@@ -55,7 +55,6 @@ function route(faces: readonly Face[]): (req: IncomingMessage, res: ServerRespon
     const { pathname } = new URL(req.url ?? '/', 'http://sandbox.invalid');
     const face = faces.find(({ prefix }) => pathname === prefix || pathname.startsWith(`${prefix}/`));
     if (face === undefined) return sendJson(res, 404, { error: 'not found', faces: faces.map(({ prefix }) => prefix) });
-    res.setHeader('date', new Date().toUTCString());
     face.handle(req, res, pathname.slice(face.prefix.length) || '/').catch((error: unknown) => {
       process.stderr.write(`${JSON.stringify({ event: 'sandbox.error', path: pathname, error: String(error) })}\n`);
       if (res.headersSent) res.destroy();

@@ -53,13 +53,17 @@ export function createDispenser(core: SandboxCore, key: Keypair, closeByHand: ()
   };
 
   /** The transaction once it is in a ledger; undefined when it can no longer get into one. */
-  const applied = (hash: string): Promise<TransactionRecord | undefined> => {
+  const applied = (hash: string, envelope: string): Promise<TransactionRecord | undefined> => {
     const limit = core.latest().sequence + VALID_LEDGERS;
     return new Promise((resolve) => {
       const stop = core.onClose(({ sequence }) => {
         const record = core.transaction(hash);
         // A ledger number that went back is a reset: nothing of before will ever apply.
-        if (record === undefined && sequence < limit && sequence > limit - VALID_LEDGERS) return;
+        if (record === undefined && sequence < limit && sequence > limit - VALID_LEDGERS) {
+          // A queue that turned it away may take it now; one that has it says DUPLICATE.
+          core.submit(envelope);
+          return;
+        }
         stop();
         resolve(record);
       });
@@ -82,13 +86,14 @@ export function createDispenser(core: SandboxCore, key: Keypair, closeByHand: ()
       const batch = waiting.slice(0, MAX_OPERATIONS);
       waiting = waiting.slice(MAX_OPERATIONS);
       try {
-        const outcome = core.submit(build(batch));
+        const envelope = build(batch);
+        const outcome = core.submit(envelope);
         if (outcome.status === 'ERROR') {
           const { transaction, operations } = resultCodes(outcome.errorResultXdr);
           const failed = operations?.find((code) => code !== 'op_success');
           throw new OperationFailed(failed ?? transaction);
         }
-        const landing = applied(outcome.hash);
+        const landing = applied(outcome.hash, envelope);
         closeByHand();
         const record = await landing;
         if (record === undefined) throw new OperationFailed('tx_too_late');

@@ -98,6 +98,17 @@ function run(view: CoreView, tx: Tx, invoke: InvokeHostFunction): Run {
   return { executed, result: { code: 'txSUCCESS', operations } };
 }
 
+/** A fault of this program must cost one transaction, not the ledger: it applies as an internal error, without effects. */
+function runSafely(view: CoreView, tx: Tx, invoke: InvokeHostFunction): Run {
+  try {
+    return run(view, tx, invoke);
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`${JSON.stringify({ event: 'sandbox.internal_error', transaction: tx.id, error: text })}\n`);
+    return { executed: [], result: { code: 'txINTERNAL_ERROR', operations: [] } };
+  }
+}
+
 /** Result XDR of a transaction that was refused or applied. */
 export function resultXdr(tx: Tx, result: TxResult, outer: boolean, fee: bigint): string {
   return encodeResult(result, fee, tx.bump === null || outer ? undefined : tx.hash);
@@ -139,7 +150,7 @@ export function applyTransaction(
 ): TransactionRecord {
   const refused: Refusal | null = checkTransaction(tx, view, false);
   if (refused === null || !(refused.outer || KEEPS_SEQUENCE.includes(refused.code))) consumeSequence(view, tx);
-  const { result, executed }: Run = refused === null ? run(view, tx, invoke) : { result: refused, executed: [] };
+  const { result, executed }: Run = refused === null ? runSafely(view, tx, invoke) : { result: refused, executed: [] };
   const successful = result.code === 'txSUCCESS';
   const refund = tx.soroban === null ? 0n : refundOf(tx);
   const payer = view.account(tx.feeSource);

@@ -14,7 +14,7 @@ import { createCore, type SandboxCore } from '../../sandbox/core/core.ts';
 import { derivedKey, genesisAccounts, writeGenesis } from '../../sandbox/core/genesis.ts';
 import { type Journal, noJournal } from '../../sandbox/core/journal.ts';
 import { type ResultCodes, resultCodes } from '../../sandbox/core/results.ts';
-import type { SubmitResult, TransactionRecord } from '../../sandbox/core/types.ts';
+import type { InvokeHostFunction, SubmitResult, TransactionRecord } from '../../sandbox/core/types.ts';
 
 export const PASSPHRASE = 'Orchestrator Sandbox ; 2026';
 export const SEED = 'core-tests';
@@ -23,12 +23,16 @@ export const USDC = new Asset('USDC', accounts.issuer.publicKey());
 
 export const key = (name: string): Keypair => derivedKey(SEED, `test/${name}`);
 
-export function openCore(journal: Journal = noJournal(), seed = SEED): SandboxCore {
+export function openCore(
+  journal: Journal = noJournal(),
+  seed = SEED,
+  invoke: InvokeHostFunction = invokeHostFunction,
+): SandboxCore {
   const own = genesisAccounts(seed);
   return createCore({
     origin: journal.found?.origin ?? { network_passphrase: PASSPHRASE, seed, genesis_time: MANUAL_GENESIS_TIME },
     journal,
-    invoke: invokeHostFunction,
+    invoke,
     genesis: (view) => {
       writeGenesis(view, own);
       genesisContracts(view, { seed, usdc: own.usdc });

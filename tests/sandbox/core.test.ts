@@ -1,5 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
-import { Account, Asset, Networks, Operation, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
+import {
+  Account,
+  Asset,
+  Contract,
+  Networks,
+  nativeToScVal,
+  Operation,
+  TransactionBuilder,
+  xdr,
+} from '@stellar/stellar-sdk/base';
+import { assemble } from '../../sandbox/contracts/index.ts';
 import { networkId, readEnvelope } from '../../sandbox/core/envelope.ts';
 import { toid } from '../../sandbox/core/toid.ts';
 import {
@@ -339,6 +349,33 @@ describe('issuer powers', () => {
     ]);
     expect(usdcOf(core, bob)).toBe(600_000_000n);
   });
+});
+
+test('a fault of the program costs one transaction, not the ledger', () => {
+  const core = market();
+  const broken = openCore(undefined, undefined, () => {
+    throw new Error('on purpose');
+  });
+  fund(broken, [alice, bob], '100');
+  fund(broken, [carol]);
+  const transfer = new Contract(USDC.contractId(core.networkPassphrase)).call(
+    'transfer',
+    nativeToScVal(alice.publicKey(), { type: 'address' }),
+    nativeToScVal(bob.publicKey(), { type: 'address' }),
+    nativeToScVal(1n, { type: 'i128' }),
+  );
+  const call = assemble(core.view(), build(core, alice, [transfer], { signers: [] }));
+  if (!call.ok) throw new Error(call.raw);
+  call.transaction.sign(alice);
+  submit(broken, build(broken, bob, [pay(alice, '1')]));
+  const record = apply(broken, call.transaction);
+  expect(codes(record)).toEqual({ transaction: 'tx_internal_error' });
+  expect(
+    broken
+      .latest()
+      .transactions.map(({ successful }) => successful)
+      .toSorted(),
+  ).toEqual([false, true]);
 });
 
 describe('signers and thresholds', () => {
