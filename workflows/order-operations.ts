@@ -73,8 +73,7 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     if (last?.operation?.id !== request.operation_id || last.operation.status !== 'RUNNING') return;
     const saga = createSaga();
     for (const part of parts) {
-      if (part.undo === 'VOID_FUNDING')
-        saga.undoWith(() => compensation.voidFunding({ order_id, operation_id: request.operation_id }));
+      if (part.undo === 'VOID_FUNDING') saga.undoWith(() => compensation.voidFunding({ order_id }));
       const dead = await drive(part, verb, request);
       if (dead === null) continue;
       await saga.compensate();

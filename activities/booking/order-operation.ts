@@ -100,13 +100,17 @@ export function createOrderOperationActivities(deps: Deps) {
     },
 
     /** Compensation: the money that was on its way into the contract never left; the reservation stands. */
-    async voidFunding(input: { order_id: string; operation_id: string }): Promise<void> {
+    async voidFunding(input: { order_id: string }): Promise<void> {
       await inTransaction(orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
-        const { rows } = await sql<{ id: string }>`select id from escrows where order_id = ${order.id}`.execute(trx);
+        const { rows } = await sql<{ escrowId: string; transactionId: string }>`
+          select e.id as "escrowId", t.id as "transactionId" from escrows e
+          join chain_transactions t on t.order_id = e.order_id and t.intent->>'kind' = 'FUND_ESCROW'
+          where e.order_id = ${order.id} order by t.attempt desc limit 1`.execute(trx);
         if (rows[0] === undefined) return;
-        const key = { workflowId: correlation().workflowId, step: 'void-funding', updateId: input.operation_id };
-        await fundDead(trx, key, { marketplaceId: order.marketplaceId, escrowId: rows[0].id });
+        const { escrowId, transactionId } = rows[0];
+        const key = { workflowId: correlation().workflowId, step: 'void-funding', updateId: transactionId };
+        await fundDead(trx, key, { marketplaceId: order.marketplaceId, escrowId });
       });
     },
 
