@@ -50,7 +50,11 @@ export function problemAnswer(refusal: Refusal, context: { instance: string; req
   return {
     status: row.status,
     body,
-    headers: { ...(headers as Record<string, string> | undefined), 'content-type': PROBLEM_TYPE },
+    headers: {
+      ...(row.status === 503 ? { 'Retry-After': '1' } : {}),
+      ...(headers as Record<string, string> | undefined),
+      'content-type': PROBLEM_TYPE,
+    },
   };
 }
 

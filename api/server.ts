@@ -36,7 +36,8 @@ export async function startApi(config: Config): Promise<Api> {
   const deps: ApiDeps = { orm, config, workflows, chain, log, stopping: stopping.signal };
   if (config.platformApiKeyHash !== null) await ensurePlatformKey(pool(orm), config.platformApiKeyHash);
 
-  const server = createServer(buildApp(routesOf(config), deps).callback());
+  const handle = buildApp(routesOf(config), deps).callback();
+  const server = createServer((request, response) => void handle(request, response));
   const { host, port } = config.http;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -110,19 +110,43 @@ const GRPC_UNAVAILABLE = 14;
 /** Connects at the first call: an API that boots while Temporal is down still serves reads. */
 export function createWorkflowClient(options: WorkflowClientOptions): WorkflowClient {
   // Without the SDK's retries: they begin at a second for a busy workflow, and one that is pending when the connection
-  // closes throws out of a timer. `guarded` retries instead.
+  // closes throws out of a timer. `guard` retries instead.
   const connection = Connection.lazy({ address: options.address, interceptors: [] });
   const client = new Client({ connection, namespace: options.namespace });
   const taskQueue = `${options.taskQueuePrefix}orders`;
+  const context: Context = { client, options, taskQueue, guarded: createGuard(client) };
+  return {
+    ...orderCalls(context),
+    ...walletCalls(context),
+    orderPollers: () =>
+      context.guarded({ timeoutMs: LOOK_TIMEOUT_MS }, async () => {
+        const { pollers } = await client.workflowService.describeTaskQueue({
+          namespace: options.namespace,
+          taskQueue: { name: taskQueue },
+          // workflow tasks
+          taskQueueType: 1,
+        });
+        return pollers?.length ?? 0;
+      }),
+    close: () => connection.close(),
+  };
+}
 
-  /**
-   * Every call has a deadline, and is repeated while the server is away or the workflow is busy (ten updates in flight).
-   * A repeat is the same call: update ids and workflow ids make it attach.
-   */
-  const guarded = async <T>(
-    { timeoutMs, signal }: Omit<CallOptions, 'updateId'>,
-    work: () => Promise<T>,
-  ): Promise<T> => {
+type Guard = <T>(call: Omit<CallOptions, 'updateId'>, work: () => Promise<T>) => Promise<T>;
+
+interface Context {
+  readonly client: Client;
+  readonly options: WorkflowClientOptions;
+  readonly taskQueue: string;
+  readonly guarded: Guard;
+}
+
+/**
+ * Every call has a deadline, and is repeated while the server is away or the workflow is busy (ten updates in flight). A
+ * repeat is the same call: update ids and workflow ids make it attach.
+ */
+function createGuard(client: Client): Guard {
+  return async ({ timeoutMs, signal }, work) => {
     const begun = Date.now();
     const limited = () => client.withDeadline(begun + timeoutMs, work);
     for (let delay = FIRST_RETRY_MS; ; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
@@ -135,33 +159,16 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
       }
     }
   };
+}
 
-  const orderOptions = (input: OrderInput) => ({
+function orderCalls({ client, options, taskQueue, guarded }: Context) {
+  const start = (input: OrderInput) => ({
     workflowId: orderWorkflowId(input.order_id),
     taskQueue,
     args: [input],
     workflowIdConflictPolicy: 'USE_EXISTING' as const,
     staticSummary: `order ${input.order_id}`,
   });
-  const walletOptions = (walletId: string, resume: boolean) => ({
-    workflowId: walletWorkflowId(walletId),
-    taskQueue,
-    args: [
-      {
-        wallet_id: walletId,
-        network: options.network,
-        task_queue_prefix: options.taskQueuePrefix,
-        follow: true,
-        source: options.paymentSource,
-        ...(resume ? { resume } : {}),
-      } satisfies WalletInput,
-    ],
-    workflowIdConflictPolicy: 'USE_EXISTING' as const,
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
-    typedSearchAttributes: [{ key: WALLET_ID, value: walletId }],
-    staticSummary: `wallet ${walletId}`,
-  });
-
   return {
     createOrder: (request, call) =>
       guarded(call, () =>
@@ -169,7 +176,7 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
           args: [request],
           updateId: call.updateId,
           startWorkflowOperation: new WithStartWorkflowOperation('order', {
-            ...orderOptions({ order_id: request.order_id, task_queue_prefix: options.taskQueuePrefix }),
+            ...start({ order_id: request.order_id, task_queue_prefix: options.taskQueuePrefix }),
             workflowIdReusePolicy: 'REJECT_DUPLICATE',
             typedSearchAttributes: [
               { key: ORDER_ID, value: request.order_id },
@@ -191,21 +198,42 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
 
     resumeOrder: (orderId) =>
       guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
-        const input = { order_id: orderId, task_queue_prefix: options.taskQueuePrefix, resume: true };
         await client.workflow.start('order', {
-          ...orderOptions(input),
+          ...start({ order_id: orderId, task_queue_prefix: options.taskQueuePrefix, resume: true }),
           workflowIdReusePolicy: 'ALLOW_DUPLICATE',
           typedSearchAttributes: [{ key: ORDER_ID, value: orderId }],
         });
       }),
+  } satisfies Partial<WorkflowClient>;
+}
 
+function walletCalls({ client, options, taskQueue, guarded }: Context) {
+  const start = (walletId: string, resume: boolean) => ({
+    workflowId: walletWorkflowId(walletId),
+    taskQueue,
+    args: [
+      {
+        wallet_id: walletId,
+        network: options.network,
+        task_queue_prefix: options.taskQueuePrefix,
+        follow: true,
+        source: options.paymentSource,
+        ...(resume ? { resume } : {}),
+      } satisfies WalletInput,
+    ],
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
+    typedSearchAttributes: [{ key: WALLET_ID, value: walletId }],
+    staticSummary: `wallet ${walletId}`,
+  });
+  return {
     createUser: (request, call) =>
       guarded(call, () =>
         client.workflow.executeUpdateWithStart(createUserUpdate, {
           args: [request],
           updateId: call.updateId,
           startWorkflowOperation: new WithStartWorkflowOperation('wallet', {
-            ...walletOptions(request.wallet_id, false),
+            ...start(request.wallet_id, false),
             typedSearchAttributes: [
               { key: WALLET_ID, value: request.wallet_id },
               { key: MARKETPLACE_ID, value: request.marketplace_id },
@@ -220,29 +248,16 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
         client.workflow.executeUpdateWithStart(changeUserUpdate, {
           args: [change],
           updateId: call.updateId,
-          startWorkflowOperation: new WithStartWorkflowOperation('wallet', walletOptions(walletId, true)),
+          startWorkflowOperation: new WithStartWorkflowOperation('wallet', start(walletId, true)),
         }),
       ),
 
     ensureWallets: async (walletIds) => {
       await guarded({ timeoutMs: START_TIMEOUT_MS }, () =>
-        Promise.all(walletIds.map((id) => client.workflow.start('wallet', walletOptions(id, true)))),
+        Promise.all(walletIds.map((id) => client.workflow.start('wallet', start(id, true)))),
       );
     },
-
-    orderPollers: () =>
-      guarded({ timeoutMs: LOOK_TIMEOUT_MS }, async () => {
-        const { pollers } = await client.workflowService.describeTaskQueue({
-          namespace: options.namespace,
-          taskQueue: { name: taskQueue },
-          // workflow tasks
-          taskQueueType: 1,
-        });
-        return pollers?.length ?? 0;
-      }),
-
-    close: () => connection.close(),
-  };
+  } satisfies Partial<WorkflowClient>;
 }
 
 /** Milliseconds for which a call that failed like this is repeated. */

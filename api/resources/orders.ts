@@ -1,7 +1,7 @@
 /** Orders: created through their workflow, read from the tables. The verbs are in order-verbs.ts. */
 import { z } from 'zod';
 import { type OrderResource, findOrder, findOrderByRef, listOrders, orderProgress } from '../../db/resources/order.ts';
-import { findUser } from '../../db/resources/user.ts';
+import { userStatuses } from '../../db/resources/user.ts';
 import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { DESCRIPTION_MAX, PLATFORM_FEE_BPS_MAX, TITLE_MAX } from '../../domain/limits.ts';
@@ -158,14 +158,15 @@ async function knownOrder(
 async function checkParties(call: Call<unknown, unknown, CreateOrderBody>, marketplaceId: string): Promise<void> {
   const { buyer_id: buyerId, seller_id: sellerId } = call.body;
   if (buyerId === sellerId) throw refuseField('/seller_id', 'SAME_PARTY', 'buyer and seller must differ');
+  const statuses = await userStatuses(pool(call.deps.orm), marketplaceId, [buyerId, sellerId]);
   for (const [pointer, id] of [
     ['/buyer_id', buyerId],
     ['/seller_id', sellerId],
   ] as const) {
-    const user = await findUser(pool(call.deps.orm), marketplaceId, id);
+    const status = statuses.get(id);
     const missing = { pointer, code: 'NOT_FOUND', detail: 'there is no such user' };
-    if (user === null) throw new Refusal('NOT_FOUND', `${pointer}: ${missing.detail}`, { errors: [missing] });
-    if (user.status !== 'ACTIVE') {
+    if (status === undefined) throw new Refusal('NOT_FOUND', `${pointer}: ${missing.detail}`, { errors: [missing] });
+    if (status !== 'ACTIVE') {
       const suspended = { pointer, code: 'USER_SUSPENDED', detail: `user ${id} is suspended` };
       throw new Refusal('USER_SUSPENDED', suspended.detail, { errors: [suspended] });
     }

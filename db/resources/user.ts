@@ -48,6 +48,17 @@ export async function findUser(db: Sql, marketplaceId: string, userId: string): 
   return (await select(sql`u.id = ${userId} and u.marketplace_id = ${marketplaceId}`).execute(db)).rows[0] ?? null;
 }
 
+/** The statuses of those of these users that this marketplace has, by id. */
+export async function userStatuses(
+  db: Sql,
+  marketplaceId: string,
+  ids: readonly string[],
+): Promise<Map<string, UserResource['status']>> {
+  const { rows } = await sql<{ id: string; status: UserResource['status'] }>`select id, status from users
+    where marketplace_id = ${marketplaceId} and id = any(${[...ids]}::text[])`.execute(db);
+  return new Map(rows.map(({ id, status }) => [id, status]));
+}
+
 /** The user whom this marketplace knows by this id of its own, or null. */
 export async function findUserByExternalId(
   db: Sql,

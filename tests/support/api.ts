@@ -1,8 +1,12 @@
 /** The API in this process on a database of its own; Temporal cannot be reached. For what needs no workflow. */
 import { randomBytes } from 'node:crypto';
 import { Keypair, StrKey } from '@stellar/stellar-sdk/base';
+import { sql } from 'kysely';
 import { startApi } from '../../api/server.ts';
 import { loadConfig } from '../../config/config.ts';
+import type { Orm } from '../../db/orm.ts';
+import { pool } from '../../db/sql.ts';
+import { newId } from '../../domain/ids.ts';
 import { type TestDatabase, createTestDatabase } from './database.ts';
 
 export interface ApiResponse {
@@ -87,4 +91,23 @@ async function send(url: string, platformKey: string, method: string, path: stri
   const text = await response.text();
   const json: unknown = text.startsWith('{') ? JSON.parse(text) : { text };
   return { status: response.status, body: json as Record<string, unknown>, headers: response.headers };
+}
+
+/** A marketplace with its first key. */
+export async function createMarketplace(api: TestApi, name: string): Promise<{ id: string; key: string }> {
+  const { status, body } = await api.request('POST', '/marketplaces', { body: { name } });
+  if (status !== 201) throw new Error(`POST /marketplaces answered ${status}`);
+  return { id: String(body['id']), key: String(body['api_key']) };
+}
+
+/** A user as its workflow would have left it, wallet not ready. @param orm of the schema's owner */
+export async function insertUser(orm: Orm, marketplaceId: string, status = 'ACTIVE'): Promise<string> {
+  const id = newId('user');
+  await sql`insert into users (id, marketplace_id, external_user_id, status, metadata, created_at, updated_at)
+    values (${id}, ${marketplaceId}, ${id}, ${status}, '{}', now(), now())`.execute(pool(orm));
+  await sql`insert into wallets (id, marketplace_id, user_id, kind, provider, status, created_at, updated_at)
+    values (${newId('wallet')}, ${marketplaceId}, ${id}, 'USER', 'crypto-native', 'PROVISIONING', now(), now())`.execute(
+    pool(orm),
+  );
+  return id;
 }

@@ -103,7 +103,7 @@ describe('problems', () => {
       const { status, retryable, title } = REASON_TABLE[reason];
       expect(problemAnswer(new Refusal(reason, 'why'), context)).toEqual({
         status,
-        headers: { 'content-type': 'application/problem+json' },
+        headers: { ...(status === 503 ? { 'Retry-After': '1' } : {}), 'content-type': 'application/problem+json' },
         body: {
           type: `/api/v1/docs/errors/${reason}`,
           title,
