@@ -5,6 +5,8 @@ import type { ChainReaderInput } from './messages.ts';
 
 const PAUSE = '30 seconds';
 const ROUNDS = 40;
+/** What is younger may still be on its way. */
+const GRACE_S = 60;
 
 export async function reconcile(input: ChainReaderInput): Promise<void> {
   const activities = proxyActivities<WalletActivities>({
@@ -14,7 +16,7 @@ export async function reconcile(input: ChainReaderInput): Promise<void> {
     retry: { initialInterval: '5s', maximumInterval: '1 minute' },
   });
   for (let round = 0; round < ROUNDS; round += 1) {
-    await activities.reconcile();
+    await activities.reconcile({ older_than_s: GRACE_S });
     await sleep(PAUSE, { summary: 'next look' });
   }
   await continueAsNew<typeof reconcile>(input);

@@ -28,32 +28,37 @@ export interface FollowedWallet {
 
 /**
  * Records what is new among the movements of the wallet and books it. Runs inside the transaction that moves the cursor.
- * @returns how many deposits were booked now
+ * @returns whether there are deposits among them, and how many of those were booked now
  */
 export async function bookMovements(
   trx: Sql,
   network: NetworkSettings,
   wallet: FollowedWallet,
   movements: readonly Movement[],
-): Promise<number> {
+): Promise<{ deposits: number; booked: number }> {
   const own = ownMovements(wallet.address, movements);
-  if (own.length === 0) return 0;
-  const [ours, contracts] = [await ourTransactions(trx, own), await ourContracts(trx, own)];
-  const judged = own.map((movement) => ({
-    movement,
-    verdict: classify(movement, { ours, contracts, assets: network.assets, wallet }),
-  }));
-  let deposits = 0;
-  for (const { movement, verdict } of judged) {
-    const id = await record(trx, network.name, wallet.id, movement, KINDS[verdict.kind], verdict.resource ?? null);
-    if (id === null) continue;
-    if (verdict.kind === 'DEPOSIT' && verdict.booked) {
+  const known = { ...(await whatIsOurs(trx, own)), assets: network.assets, wallet };
+  const judged = own.map((movement) => ({ movement, verdict: classify(movement, known) }));
+  const ids = await record(
+    trx,
+    network.name,
+    wallet.id,
+    judged.map(({ movement, verdict }) => ({
+      movement,
+      kind: KINDS[verdict.kind],
+      resource: verdict.resource ?? null,
+    })),
+  );
+  let booked = 0;
+  for (const [index, { movement, verdict }] of judged.entries()) {
+    const id = ids[index];
+    if (id == null || !verdict.booked) continue;
+    if (verdict.kind === 'DEPOSIT') {
       await bookDeposit(trx, wallet, movement, id);
-      deposits += 1;
-    }
-    if (verdict.kind === 'UNEXPLAINED' && verdict.booked) await bookUnexplained(trx, wallet, movement, id);
+      booked += 1;
+    } else await bookUnexplained(trx, wallet, movement, id);
   }
-  return deposits;
+  return { deposits: judged.filter(({ verdict }) => verdict.kind === 'DEPOSIT').length, booked };
 }
 
 const KINDS: Record<Verdict['kind'], MovementKind> = {
@@ -63,46 +68,72 @@ const KINDS: Record<Verdict['kind'], MovementKind> = {
   UNEXPLAINED: 'UNEXPLAINED',
 };
 
+export interface Recording {
+  readonly movement: OwnMovement;
+  readonly kind: MovementKind;
+  readonly resource: { readonly type: string; readonly id: string } | null;
+}
+
 /**
- * Inserts a movement of an owner (wallet or escrow).
- * @returns its id, or null when it is recorded already
+ * Inserts movements of one owner (wallet or escrow), all in one statement.
+ * @returns per movement its new id, or null when it is recorded already
  */
 export async function record(
   trx: Sql,
   network: string,
   ownerId: string,
-  { movement, direction, ordinal, counterparty }: OwnMovement,
-  kind: MovementKind,
-  resource: { readonly type: string; readonly id: string } | null,
-): Promise<string | null> {
-  const { rows } = await sql<{ id: string }>`
+  recordings: readonly Recording[],
+): Promise<(string | null)[]> {
+  if (recordings.length === 0) return [];
+  const rows = recordings.map(({ movement: { movement, direction, ordinal, counterparty }, kind, resource }) => ({
+    id: newId('movement'),
+    operation_id: movement.operationId,
+    direction,
+    ordinal,
+    asset: movement.asset.code,
+    amount: movement.amount.toString(),
+    counterparty,
+    kind,
+    resource_type: resource?.type ?? null,
+    resource_id: resource?.id ?? null,
+    transaction_hash: movement.transactionHash,
+    ledger: movement.ledger,
+    created_at: movement.closedAt,
+  }));
+  const { rows: inserted } = await sql<{ id: string }>`
     insert into movements (network, owner_id, operation_id, direction, ordinal, asset, id, amount, counterparty, kind,
       resource_type, resource_id, transaction_hash, ledger, created_at)
-    values (${network}, ${ownerId}, ${movement.operationId}, ${direction}, ${ordinal}, ${movement.asset.code},
-      ${newId('movement')}, ${movement.amount.toString()}, ${counterparty}, ${kind}, ${resource?.type ?? null},
-      ${resource?.id ?? null}, ${movement.transactionHash}, ${movement.ledger}, ${movement.closedAt})
+    select ${network}, ${ownerId}, t.operation_id, t.direction, t.ordinal, t.asset, t.id, t.amount, t.counterparty, t.kind,
+      t.resource_type, t.resource_id, t.transaction_hash, t.ledger, t.created_at
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as t(operation_id bigint, direction text, ordinal int,
+      asset text, id text, amount bigint, counterparty text, kind text, resource_type text, resource_id text,
+      transaction_hash text, ledger int, created_at timestamptz)
     on conflict do nothing returning id`.execute(trx);
-  return rows[0]?.id ?? null;
+  const fresh = new Set(inserted.map(({ id }) => id));
+  return rows.map(({ id }) => (fresh.has(id) ? id : null));
 }
 
-/** Order by transaction hash, for hashes (inner or outer) that we sent; null where it belongs to no order. */
-export async function ourTransactions(trx: Sql, own: readonly OwnMovement[]): Promise<Map<string, string | null>> {
+/** Which of these transactions we sent (inner or outer hash), and which counterparties are contracts of ours. */
+export async function whatIsOurs(
+  trx: Sql,
+  own: readonly OwnMovement[],
+): Promise<{ ours: Map<string, string | null>; contracts: Map<string, string> }> {
+  if (own.length === 0) return { ours: new Map(), contracts: new Map() };
   const hashes = [...new Set(own.map(({ movement }) => movement.transactionHash))];
-  const { rows } = await sql<{ hash: string; order_id: string | null }>`
-    select inner_hash as hash, order_id from chain_transactions where inner_hash = any(${hashes}::text[])
-    union all
-    select e.outer_hash, t.order_id from chain_envelopes e join chain_transactions t on t.id = e.transaction_id
-    where e.outer_hash = any(${hashes}::text[])`.execute(trx);
-  return new Map(rows.map((row) => [row.hash, row.order_id]));
-}
-
-/** Order by contract address, for counterparties that are contracts of ours. */
-async function ourContracts(trx: Sql, own: readonly OwnMovement[]): Promise<Map<string, string>> {
   const addresses = own.flatMap(({ counterparty }) => (counterparty?.startsWith('C') === true ? [counterparty] : []));
-  if (addresses.length === 0) return new Map();
-  const { rows } = await sql<{ contract_id: string; order_id: string }>`
-    select contract_id, order_id from escrows where contract_id = any(${addresses}::text[])`.execute(trx);
-  return new Map(rows.map((row) => [row.contract_id, row.order_id]));
+  const { rows } = await sql<{ kind: 'hash' | 'contract'; name: string; order_id: string | null }>`
+    select 'hash' as kind, inner_hash as name, order_id from chain_transactions
+    where inner_hash = any(${hashes}::text[])
+    union all
+    select 'hash', e.outer_hash, t.order_id from chain_envelopes e join chain_transactions t on t.id = e.transaction_id
+    where e.outer_hash = any(${hashes}::text[])
+    union all
+    select 'contract', contract_id, order_id from escrows where contract_id = any(${addresses}::text[])`.execute(trx);
+  const ofKind = (kind: string) => rows.filter((row) => row.kind === kind);
+  return {
+    ours: new Map(ofKind('hash').map((row) => [row.name, row.order_id])),
+    contracts: new Map(ofKind('contract').flatMap((row) => (row.order_id === null ? [] : [[row.name, row.order_id]]))),
+  };
 }
 
 /** The step names the movement and no run: a reset, or a second stream over the same history, finds it booked (F66). */

@@ -34,6 +34,7 @@ export function createPaymentActivities(deps: Deps) {
       const signal = Context.current().cancellationSignal;
       const alive = keepAlive(SILENCE_MS);
       const until = performance.now() + run_ms;
+      const detach = pulse.attach();
       try {
         let at = await reader.position();
         const waker = createWaker(deps, at);
@@ -56,6 +57,7 @@ export function createPaymentActivities(deps: Deps) {
         }
         return { ledger: at.ledger };
       } finally {
+        detach();
         alive.stop();
       }
     },

@@ -17,12 +17,15 @@ export interface ReaderPulse {
   next(since: number, holdMs: number, signal: AbortSignal): Promise<void>;
   /** The reader of this process has stored something. */
   announce(): void;
+  /** The reader runs in this process and announces what it stores: no need to look. @returns ends that */
+  attach(): () => void;
 }
 
 export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
   let beats = 0;
   let known: string | null = null;
   let looking = false;
+  let attached = 0;
   const waiting = new Set<() => void>();
 
   const announce = (): void => {
@@ -45,7 +48,7 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
     looking = true;
     while (waiting.size > 0) {
       await pause(LOOK_MS, undefined, { ref: false });
-      if (waiting.size > 0) await look().catch(() => undefined);
+      if (waiting.size > 0 && attached === 0) await look().catch(() => undefined);
     }
     looking = false;
   };
@@ -53,6 +56,12 @@ export function createReaderPulse(orm: Orm, network: string): ReaderPulse {
   return {
     beat: () => beats,
     announce,
+    attach: () => {
+      attached += 1;
+      return () => {
+        attached -= 1;
+      };
+    },
     next: (since, holdMs, signal) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason as Error);

@@ -10,7 +10,7 @@ import type { HistoryHead } from '../../providers/chain/port.ts';
 import { foreignTransactionSignal } from '../../workflows/messages.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
 import { ownMovements } from '../booking/classify.ts';
-import { ourTransactions, record } from '../booking/movements.ts';
+import { record, whatIsOurs } from '../booking/movements.ts';
 import type { Deps } from '../context.ts';
 import { signalIfOpen } from '../wallets/wake.ts';
 import { ledgerOf } from './position.ts';
@@ -118,9 +118,10 @@ async function store(trx: Sql, network: string, from: Position, to: Position, pa
   for (const [address, owner] of known) {
     if (owner.escrow_id === null || owner.order_id === null) continue;
     const own = ownMovements(address, touching);
-    const ours = await ourTransactions(trx, own);
+    const { ours } = await whatIsOurs(trx, own);
     const resource = { type: 'order', id: owner.order_id };
-    for (const movement of own) await record(trx, network, owner.escrow_id, movement, 'ESCROW', resource);
+    const recordings = own.map((movement) => ({ movement, kind: 'ESCROW' as const, resource }));
+    await record(trx, network, owner.escrow_id, recordings);
     const hashes = new Set(own.map(({ movement }) => movement.transactionHash).filter((hash) => !ours.has(hash)));
     for (const hash of hashes) foreign.push({ orderId: owner.order_id, hash });
   }

@@ -28,7 +28,7 @@ export function createWaker(deps: Deps, from: Position): Waker {
   let lowWater = BigInt(from.cursor) - (LOOK_BACK_LEDGERS << 32n);
   let looked = 0;
   let open = true;
-  const woken = new Map<string, number>();
+  const woken = new Map<string, { readonly at: number; readonly first: string }>();
 
   const sleepers = () =>
     sql<{ id: string; first: string }>`
@@ -52,9 +52,11 @@ export function createWaker(deps: Deps, from: Position): Waker {
       open = rows.length > 0;
       lowWater = rows[0] === undefined ? BigInt(at.cursor) : BigInt(rows[0].first) - 1n;
       if (!open) woken.clear();
-      for (const { id } of rows) {
-        if (now - (woken.get(id) ?? -Infinity) < WAKE_AGAIN_MS) continue;
-        woken.set(id, now);
+      for (const { id, first } of rows) {
+        const last = woken.get(id);
+        // The same movement still waits: its wallet was told already. Another one: it took the first and sleeps again.
+        if (last?.first === first && now - last.at < WAKE_AGAIN_MS) continue;
+        woken.set(id, { at: now, first });
         deps.log.info({ wallet_id: id }, 'wallet.woken');
         await wakeWallet(deps, id);
       }

@@ -64,16 +64,16 @@ export function createFollowActivities({ orm, network, log }: Pick<Deps, 'orm' |
         const { cursor: stored, address, provider, status: _status, ...wallet } = row;
         const followed = { ...wallet, address, custodial: provider === 'crypto-native' };
         const movements = page.movements.map(fromWire);
-        const deposits = await bookMovements(trx, network, followed, movements);
+        const { deposits, booked } = await bookMovements(trx, network, followed, movements);
         const cursor = BigInt(page.cursor) > BigInt(stored) ? page.cursor : stored;
         if (cursor !== stored)
           await sql`update wallets set stream_cursor = ${cursor}, updated_at = now() where id = ${wallet_id}`.execute(
             trx,
           );
-        if (deposits > 0) log.info({ wallet_id, deposits, cursor }, 'deposits.credited');
+        if (booked > 0) log.info({ wallet_id, deposits: booked, cursor }, 'deposits.credited');
         // Asked again after a crash, the orders are named again although nothing was booked now.
-        const incoming = wallet.userId !== null && movements.some(({ to }) => to === address);
-        return { cursor, order_ids: incoming ? await waitingOrders(trx, wallet.userId ?? '') : [] };
+        const { userId } = wallet;
+        return { cursor, order_ids: deposits > 0 && userId !== null ? await waitingOrders(trx, userId) : [] };
       });
     },
   };

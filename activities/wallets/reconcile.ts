@@ -8,8 +8,6 @@ import type { Deps } from '../context.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { signalIfOpen, wakeWallet } from './wake.ts';
 
-/** What is younger may still be on its way. */
-const GRACE = sql.raw(`interval '60 seconds'`);
 /** Per kind and run: the next run finds the rest. */
 const FOUND_MAX = 200;
 
@@ -23,13 +21,14 @@ export interface ReconcileResult {
 
 export function createReconcileActivities(deps: Deps) {
   return {
-    async reconcile(): Promise<ReconcileResult> {
+    /** @param input.older_than_s what is younger may still be on its way */
+    async reconcile({ older_than_s }: { older_than_s: number }): Promise<ReconcileResult> {
       const result = {
-        unbooked: await wakeUnbooked(deps),
-        pending_without_envelope: await reportPending(deps),
-        wallets_waiting: await wakeProvisioning(deps),
-        movements_waiting: await wakeFollowers(deps),
-        foreign_unbooked: await remindForeign(deps),
+        unbooked: await wakeUnbooked(deps, older_than_s),
+        pending_without_envelope: await reportPending(deps, older_than_s),
+        wallets_waiting: await wakeProvisioning(deps, older_than_s),
+        movements_waiting: await wakeFollowers(deps, older_than_s),
+        foreign_unbooked: await remindForeign(deps, older_than_s),
       };
       if (Object.values(result).some((found) => found > 0))
         deps.log.warn({ ...result, workflow_id: reconcileWorkflowId(deps.network.name) }, 'reconcile.found');
@@ -39,10 +38,10 @@ export function createReconcileActivities(deps: Deps) {
 }
 
 /** Confirmed on chain and not in the books: the workflow that owns it is woken, or started from its row. */
-async function wakeUnbooked(deps: Deps): Promise<number> {
+async function wakeUnbooked(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ workflow_id: string; order_id: string | null }>`
     select distinct workflow_id, order_id from chain_transactions
-    where status = 'CONFIRMED' and booked_at is null and confirmed_at < now() - ${GRACE} limit ${FOUND_MAX}`.execute(
+    where status = 'CONFIRMED' and booked_at is null and confirmed_at < now() - make_interval(secs => ${graceS}) limit ${FOUND_MAX}`.execute(
     pool(deps.orm),
   );
   for (const { workflow_id, order_id } of rows) {
@@ -64,11 +63,11 @@ async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
 }
 
 /** Money that is held for an envelope nobody can send any more: a compensation is missing. */
-async function reportPending(deps: Deps): Promise<number> {
+async function reportPending(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ id: string; marketplace_id: string; order_id: string; amount: string }>`
     select t.id, t.marketplace_id, e.order_id, t.amount::text as amount from ledger_transfers t
     join escrows e on e.id = t.resource_id
-    where t.kind = 'PENDING' and t.code = 'FUNDING' and t.created_at < now() - ${GRACE}
+    where t.kind = 'PENDING' and t.code = 'FUNDING' and t.created_at < now() - make_interval(secs => ${graceS})
       and not exists (select from ledger_transfers s where s.pending_id = t.id)
       and not exists (select from chain_transactions c where c.order_id = e.order_id
         and c.intent->>'kind' = 'FUND_ESCROW'
@@ -86,9 +85,9 @@ async function reportPending(deps: Deps): Promise<number> {
 }
 
 /** Wallets that wait to be created, e.g. because the process that inserted them died before it told anybody. */
-async function wakeProvisioning(deps: Deps): Promise<number> {
+async function wakeProvisioning(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ id: string }>`
-    select id from wallets where status = 'PROVISIONING' and created_at < now() - ${GRACE} and kind <> 'CHANNEL'
+    select id from wallets where status = 'PROVISIONING' and created_at < now() - make_interval(secs => ${graceS}) and kind <> 'CHANNEL'
     order by id limit ${FOUND_MAX}`.execute(pool(deps.orm));
   if (rows.length > 0) await createProvisioningActivities(deps).requestProvisioning();
   for (const { id } of rows) await wakeWallet(deps, id);
@@ -96,23 +95,25 @@ async function wakeProvisioning(deps: Deps): Promise<number> {
 }
 
 /** Movements that were seen and not recorded: their wallets sleep, or their streams were lost. */
-async function wakeFollowers(deps: Deps): Promise<number> {
+async function wakeFollowers(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ id: string }>`
     select distinct w.id from wallets w
     join observed_movements o on o.network = ${deps.network.name} and w.address in (o.from_address, o.to_address)
       and o.operation_id > w.stream_cursor::bigint
-    where w.status = 'READY' and o.closed_at < now() - ${GRACE} limit ${FOUND_MAX}`.execute(pool(deps.orm));
+    where w.status = 'READY' and o.closed_at < now() - make_interval(secs => ${graceS}) limit ${FOUND_MAX}`.execute(
+    pool(deps.orm),
+  );
   for (const { id } of rows) await wakeWallet(deps, id);
   return rows.length;
 }
 
 /** Movements on our contracts in transactions that are not ours, and that no order has booked. */
-async function remindForeign(deps: Deps): Promise<number> {
+async function remindForeign(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ order_id: string; transaction_hash: string }>`
     select distinct e.order_id, m.transaction_hash from movements m
     join escrows e on e.id = m.owner_id
     join orders o on o.id = e.order_id and o.status <> 'CLOSED'
-    where m.created_at < now() - ${GRACE}
+    where m.created_at < now() - make_interval(secs => ${graceS})
       and not exists (select from ledger_transfers t where t.transaction_hash = m.transaction_hash)
       and not exists (select from chain_transactions c where c.inner_hash = m.transaction_hash)
       and not exists (select from chain_envelopes v where v.outer_hash = m.transaction_hash)
