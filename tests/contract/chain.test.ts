@@ -1,13 +1,11 @@
 /** The chain adapters against the local network: state, submission, outcome, history. */
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Account, Asset, Operation, TransactionBuilder } from '@stellar/stellar-sdk/base';
 import { MAX_WALLETS, buildProvisioning } from '../../providers/chain/classic.ts';
 import { feeBump, hashes, signEnvelope } from '../../providers/chain/envelope.ts';
 import { createChainHistory } from '../../providers/chain/horizon.ts';
 import { createChainRpc } from '../../providers/chain/rpc.ts';
-import { type Network, startNetwork } from './network.ts';
+import { type Network, startNetwork, withServer } from './network.ts';
 
 let net: Network;
 let usdc: Asset;
@@ -229,18 +227,6 @@ describe('history', () => {
 });
 
 describe('errors are classified by status and shape, never by text (F21)', () => {
-  /** A server that answers everything in one way. */
-  async function answering(
-    status: number,
-    body: string,
-    headers: Record<string, string> = {},
-  ): Promise<{ url: string; close(): void }> {
-    const server = createServer((_req, res) => res.writeHead(status, headers).end(body));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    return { url: `http://127.0.0.1:${port}`, close: () => server.close() };
-  }
-
   test.each<[string, number, string, Record<string, string>, object]>([
     ['rate limit', 429, 'slow down', { 'retry-after': '7' }, { kind: 'UNAVAILABLE', status: 429, retryAfterMs: 7_000 }],
     ['outage', 503, '<html>', {}, { kind: 'UNAVAILABLE', status: 503, retryAfterMs: null }],
@@ -248,36 +234,34 @@ describe('errors are classified by status and shape, never by text (F21)', () =>
     ['no JSON', 200, '<html>success</html>', {}, { kind: 'MALFORMED' }],
     ['another shape', 200, '{"result":{}}', {}, { kind: 'MALFORMED' }],
   ])('%s', async (_name, status, body, headers, expected) => {
-    const server = await answering(status, body, headers);
-    const rpc = createChainRpc({ url: server.url, networkPassphrase: net.passphrase });
-    const history = createChainHistory({ url: server.url });
-    await expect(rpc.latestLedger()).rejects.toMatchObject({ name: 'ProviderError', provider: 'rpc', ...expected });
-    await expect(history.head()).rejects.toMatchObject({ name: 'ProviderError', provider: 'horizon', ...expected });
-    server.close();
+    await withServer({ status, body, headers }, async (url) => {
+      const rpc = createChainRpc({ url, networkPassphrase: net.passphrase });
+      const history = createChainHistory({ url });
+      await expect(rpc.latestLedger()).rejects.toMatchObject({ name: 'ProviderError', provider: 'rpc', ...expected });
+      await expect(history.head()).rejects.toMatchObject({ name: 'ProviderError', provider: 'horizon', ...expected });
+    });
   });
 
-  test('a JSON-RPC error: the server’s own trouble is told from a bad request', async () => {
-    const reply = (code: number): string => JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code, message: 'x' } });
-    for (const [code, kind] of [
-      [-32603, 'UNAVAILABLE'],
-      [-32602, 'REFUSED'],
-    ] as const) {
-      const server = await answering(200, reply(code));
-      const rpc = createChainRpc({ url: server.url, networkPassphrase: net.passphrase });
+  test.each([
+    [-32603, 'UNAVAILABLE'],
+    [-32602, 'REFUSED'],
+  ])('JSON-RPC error %i: the server’s own trouble is told from a bad request', async (code, kind) => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code, message: 'x' } });
+    await withServer({ status: 200, body }, async (url) => {
+      const rpc = createChainRpc({ url, networkPassphrase: net.passphrase });
       await expect(rpc.latestLedger()).rejects.toMatchObject({ kind });
-      server.close();
-    }
+    });
   });
 
   test('silence and a closed port', async () => {
-    const server = createServer(() => undefined);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    const url = `http://127.0.0.1:${port}`;
-    const rpc = createChainRpc({ url, networkPassphrase: net.passphrase, timeoutMs: 50 });
-    await expect(rpc.latestLedger()).rejects.toMatchObject({ kind: 'UNAVAILABLE', status: null });
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-    await expect(rpc.latestLedger()).rejects.toMatchObject({ kind: 'UNAVAILABLE', status: null });
+    let gone = '';
+    const silent = { kind: 'UNAVAILABLE', status: null };
+    await withServer(null, async (url) => {
+      gone = url;
+      const rpc = createChainRpc({ url, networkPassphrase: net.passphrase, timeoutMs: 50 });
+      await expect(rpc.latestLedger()).rejects.toMatchObject(silent);
+    });
+    const rpc = createChainRpc({ url: gone, networkPassphrase: net.passphrase });
+    await expect(rpc.latestLedger()).rejects.toMatchObject(silent);
   });
 });

@@ -1,12 +1,10 @@
 /** The escrow gateway over REST: what it builds passes verification, lands, and moves exactly what was meant. */
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { EscrowCall, EscrowTerms, EscrowType } from '../../domain/chain.ts';
 import { createTrustlessWork } from '../../providers/escrow/trustless-work.ts';
 import type { Verdict, VerifiedEnvelope, VerifyContext } from '../../providers/escrow/port.ts';
 import { verifyEnvelope } from '../../providers/escrow/verify.ts';
-import { type Landed, type Network, startNetwork } from './network.ts';
+import { type Landed, type Network, startNetwork, withServer } from './network.ts';
 
 interface Info {
   readonly asset: { readonly contract: string };
@@ -212,11 +210,9 @@ describe('trouble', () => {
     ['a list', 201, [], { kind: 'MALFORMED' }],
     ['a bad key', 401, { statusCode: 401 }, { kind: 'UNAVAILABLE', status: 401 }],
   ])('%s is no success', async (_name, status, body, expected) => {
-    const server = createServer((_req, res) => res.writeHead(status).end(JSON.stringify(body)));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    const gateway = createTrustlessWork({ url: `http://127.0.0.1:${port}/`, apiKey: 'our.key' });
-    await expect(gateway.build(release())).rejects.toMatchObject({ name: 'ProviderError', ...expected });
-    server.close();
+    await withServer({ status, body: JSON.stringify(body) }, async (url) => {
+      const gateway = createTrustlessWork({ url: `${url}/`, apiKey: 'our.key' });
+      await expect(gateway.build(release())).rejects.toMatchObject({ name: 'ProviderError', ...expected });
+    });
   });
 });

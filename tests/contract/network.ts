@@ -1,5 +1,7 @@
 /** A local network with the real adapters in front of it, and wallets that sign with `node:crypto` keys. */
 import { createHash, createPrivateKey, sign } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Keypair } from '@stellar/stellar-sdk/base';
 import type { Asset } from '../../domain/chain.ts';
 import { buildProvisioning } from '../../providers/chain/classic.ts';
@@ -96,4 +98,21 @@ export async function startNetwork(options: SandboxOptions = {}): Promise<Networ
     land,
     close: () => sandbox.close(),
   };
+}
+
+/** Runs something against a loopback server that answers every request in one way; null never answers. */
+export async function withServer(
+  answer: { readonly status: number; readonly body: string; readonly headers?: Record<string, string> } | null,
+  run: (url: string) => Promise<void>,
+): Promise<void> {
+  const server = createServer((_req, res) => {
+    if (answer !== null) res.writeHead(answer.status, answer.headers).end(answer.body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
 }
