@@ -38,7 +38,7 @@ export function refuse(ctx: Context, refusal: Refusal): void {
 }
 
 /** Errors become problems; what nobody expected is logged, never shown. */
-export function problems({ log }: Pick<ApiDeps, 'log'>): Middleware {
+export function problems({ log, stopping }: Pick<ApiDeps, 'log' | 'stopping'>): Middleware {
   return async (ctx, next) => {
     try {
       await next();
@@ -49,6 +49,8 @@ export function problems({ log }: Pick<ApiDeps, 'log'>): Middleware {
       else if (refusal.reason === 'UNAVAILABLE') log.warn(line, 'request.unavailable');
       refuse(ctx, refusal);
     } finally {
+      // A process that stops keeps no connection open for a next request.
+      if (stopping.aborted) ctx.set('Connection', 'close');
       const { status, method, path } = ctx;
       log.debug({ method, path, status, request_id: requestIdOf(ctx), key_id: ctx.state['keyId'] }, 'request.answered');
     }
