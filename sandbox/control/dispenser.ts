@@ -32,6 +32,24 @@ export interface Dispenser {
   run(operation: xdr.Operation): Promise<TransactionRecord>;
 }
 
+/** The transaction once it is in a ledger; undefined when it can no longer get into one. */
+function applied(core: SandboxCore, hash: string, envelope: string): Promise<TransactionRecord | undefined> {
+  const limit = core.latest().sequence + VALID_LEDGERS;
+  return new Promise((resolve) => {
+    const stop = core.onClose(({ sequence }) => {
+      const record = core.transaction(hash);
+      // A ledger number that went back is a reset: nothing of before will ever apply.
+      if (record === undefined && sequence < limit && sequence > limit - VALID_LEDGERS) {
+        // A queue that turned it away may take it now; one that has it says DUPLICATE.
+        core.submit(envelope);
+        return;
+      }
+      stop();
+      resolve(record);
+    });
+  });
+}
+
 /** @param closeByHand called after a submission when no clock closes ledgers */
 export function createDispenser(core: SandboxCore, key: Keypair, closeByHand: () => void): Dispenser {
   let waiting: Request[] = [];
@@ -50,24 +68,6 @@ export function createDispenser(core: SandboxCore, key: Keypair, closeByHand: ()
     const transaction = builder.build();
     transaction.sign(key);
     return transaction.toXdr();
-  };
-
-  /** The transaction once it is in a ledger; undefined when it can no longer get into one. */
-  const applied = (hash: string, envelope: string): Promise<TransactionRecord | undefined> => {
-    const limit = core.latest().sequence + VALID_LEDGERS;
-    return new Promise((resolve) => {
-      const stop = core.onClose(({ sequence }) => {
-        const record = core.transaction(hash);
-        // A ledger number that went back is a reset: nothing of before will ever apply.
-        if (record === undefined && sequence < limit && sequence > limit - VALID_LEDGERS) {
-          // A queue that turned it away may take it now; one that has it says DUPLICATE.
-          core.submit(envelope);
-          return;
-        }
-        stop();
-        resolve(record);
-      });
-    });
   };
 
   const settle = (batch: readonly Request[], record: TransactionRecord): void => {
@@ -93,7 +93,7 @@ export function createDispenser(core: SandboxCore, key: Keypair, closeByHand: ()
           const failed = operations?.find((code) => code !== 'op_success');
           throw new OperationFailed(failed ?? transaction);
         }
-        const landing = applied(outcome.hash, envelope);
+        const landing = applied(core, outcome.hash, envelope);
         closeByHand();
         const record = await landing;
         if (record === undefined) throw new OperationFailed('tx_too_late');
