@@ -4,7 +4,8 @@
  * told apart from what is different, because the first is prepared again and the second is parked.
  */
 import { Buffer } from 'node:buffer';
-import { Address, StrKey, Transaction, scValToNative, xdr } from '@stellar/stellar-sdk/base';
+import { createHash } from 'node:crypto';
+import { Address, StrKey, scValToNative, xdr } from '@stellar/stellar-sdk/base';
 import type { EscrowCall } from '../../domain/chain.ts';
 import { type InvocationContext, deriveContractId, expectedAuth, expectedInvocation } from './invocation.ts';
 import type { Verdict, VerifyContext, VerifyEnvelope } from './port.ts';
@@ -223,7 +224,7 @@ export const verifyEnvelope: VerifyEnvelope = (envelope, call, context) => {
   return (
     verdictOf(findings) ?? {
       verdict: 'OK',
-      hash: Buffer.from(new Transaction(envelope, context.networkPassphrase).hash()).toString('hex'),
+      hash: hashOf(envelope, context.networkPassphrase),
       sequence: tx.seqNum,
       maxTime: Number(maxTimeOf(tx.cond)),
       fee: BigInt(tx.fee),
@@ -231,6 +232,16 @@ export const verifyEnvelope: VerifyEnvelope = (envelope, call, context) => {
     }
   );
 };
+
+/**
+ * An unsigned V1 envelope is the tagged transaction that the network hashes, followed by an empty signature list (four
+ * zero bytes): no need to encode it once more.
+ */
+function hashOf(envelope: string, networkPassphrase: string): string {
+  const network = createHash('sha256').update(networkPassphrase, 'utf8').digest();
+  const tagged = Buffer.from(envelope, 'base64').subarray(0, -4);
+  return createHash('sha256').update(network).update(tagged).digest('hex');
+}
 
 function maxTimeOf(cond: xdr.Preconditions): bigint {
   if (cond.type === 'precondTime') return cond.timeBounds.maxTime;
