@@ -1,5 +1,5 @@
 /**
- * One order, from creation to CLOSED. Read top to bottom: messages, the steps behind each verb, the life.
+ * One order, from creation to CLOSED. Read top to bottom: the life, its messages, what the system does by itself.
  *
  *   ORDER_CREATED → FUNDS_RESERVED → ESCROW_CREATING → ESCROW_FUNDING → IN_PROGRESS → RELEASE_REQUESTED → CLOSED
  *
@@ -10,6 +10,7 @@ import type { UpdateDefinition } from '@temporalio/common';
 import { allHandlersFinished, condition, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { OrderState } from '../domain/order/shapes.ts';
 import type { DueAction, OrderVerb } from '../domain/statuses.ts';
+import { now } from './clock.ts';
 import {
   type CreateOrder,
   type OrderAnswer,
@@ -27,36 +28,60 @@ import {
   reserveUpdate,
   retryUpdate,
 } from './messages.ts';
-import { type OperationRequest, createOrderOperations } from './order-operations.ts';
-import { now } from './clock.ts';
-import { createVerbGate } from './verb-gate.ts';
+import type { OperationRequest } from './order-chain.ts';
+import { type OrderOperations, createOrderOperations } from './order-operations.ts';
+import { type VerbGate, createVerbGate } from './verb-gate.ts';
 
 /** A creation that was refused leaves a workflow without an order: it ends itself when none comes. */
 const CREATION_LIMIT = '1 minute';
 /** A deadline whose verb failed is tried again after this long. */
 const DEADLINE_RETRY_MS = 60_000;
-
 /** What the system does when a deadline is over. */
 const DEADLINE_VERBS: Partial<Record<DueAction, 'cancel' | 'release'>> = { EXPIRE: 'cancel', AUTO_RELEASE: 'release' };
 
-export async function order(input: OrderInput): Promise<void> {
-  let state: OrderState | null = null;
-  let woken = false;
-  let notBefore = 0;
-  const operations = createOrderOperations(input, (next) => {
-    state = next;
-  });
-  const gate = createVerbGate(() => state, operations.refresh);
-  const answer = (): OrderAnswer => ({ order_id: input.order_id, status: state?.status ?? 'ORDER_CREATED' });
+interface Life {
+  state: OrderState | null;
+  /** something happened outside that may let an `auto` order go on */
+  woken: boolean;
+  /** no deadline is tried before this time */
+  notBefore: number;
+}
 
-  /** A verb of the API: admitted by the validator, checked again under the mutex, run to its settled state. */
+export async function order(input: OrderInput): Promise<void> {
+  const life: Life = { state: null, woken: false, notBefore: 0 };
+  const operations = createOrderOperations(input, (next) => {
+    life.state = next;
+  });
+  const gate = createVerbGate(() => life.state, operations.refresh);
+  listen(input, life, operations, gate);
+
+  if (input.resume === true) await operations.refresh();
+  else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
+
+  while (isOpen(life)) {
+    if (!gate.busy()) await advance(life, operations, gate);
+    const before = life.state;
+    const changed = () => life.woken || (!gate.busy() && life.state !== before) || !isOpen(life);
+    const due = dueInMs(life);
+    if (due === null) await condition(changed);
+    else if (!(await condition(changed, due))) await atDeadline(life, operations, gate);
+    life.woken = false;
+  }
+  await condition(allHandlersFinished);
+}
+
+const isOpen = (life: Life): boolean => life.state?.status !== 'CLOSED';
+
+/** Registers every message; a verb is admitted by its validator and checked again under the mutex. */
+function listen(input: OrderInput, life: Life, operations: OrderOperations, gate: VerbGate): void {
+  const answer = (): OrderAnswer => ({ order_id: input.order_id, status: life.state?.status ?? 'ORDER_CREATED' });
   const handle = <Request extends VerbRequest>(
     update: UpdateDefinition<OrderAnswer, [Request]>,
     verb: OrderVerb,
     run: (request: Request & OperationRequest) => Promise<void>,
   ): void => {
     const handler = async (request: Request) => {
-      await condition(() => state !== null);
+      await condition(() => life.state !== null);
       await gate.run(verb, () => run({ ...request, cause: 'API' }));
       return answer();
     };
@@ -76,59 +101,41 @@ export async function order(input: OrderInput): Promise<void> {
   handle(extendUpdate, 'extend', operations.extend);
   setHandler(retryUpdate, operations.retry, { validator: operations.validateRetry });
   setHandler(orderWakeSignal, () => {
-    woken = true;
+    life.woken = true;
   });
   setHandler(foreignTransactionSignal, ({ transaction_hash }) => operations.bookForeign(transaction_hash));
+}
 
-  if (input.resume === true) await operations.resume();
-  else if (!(await condition(() => state !== null, CREATION_LIMIT))) return;
-
-  while (current() !== 'CLOSED') {
-    if (!gate.busy()) await advance();
-    const due = dueInMs();
-    const before = state;
-    const changed = () => woken || (!gate.busy() && state !== before) || current() === 'CLOSED';
-    if (due === null) await condition(changed);
-    else if (!(await condition(changed, due))) await atDeadline();
-    woken = false;
+/** What the system does by itself: `auto` orders go on to IN_PROGRESS as far as money and wallets allow. */
+async function advance(life: Life, operations: OrderOperations, gate: VerbGate): Promise<void> {
+  await gate.adopt(operations.adopt);
+  for (let verb = autoVerb(life.state); verb !== null; verb = autoVerb(life.state)) {
+    const before = life.state;
+    const run = operations[verb];
+    await gate.system(verb, () => run(systemRequest(verb, 'AUTO')));
+    const { state } = life;
+    // Waiting for a deposit or a wallet, or the operation failed: the next message decides.
+    if (state === before || state?.waiting_for != null || state?.operation?.status === 'FAILED') return;
   }
-  await condition(allHandlersFinished);
+}
 
-  function current() {
-    return state?.status ?? null;
-  }
+/** Deadlines are the system's verbs: same mutex, same check; behind a running operation they wait for its end. */
+async function atDeadline(life: Life, operations: OrderOperations, gate: VerbGate): Promise<void> {
+  const verb = life.state?.due == null ? undefined : DEADLINE_VERBS[life.state.due.action];
+  if (verb !== undefined) await gate.system(verb, () => operations[verb](systemRequest(verb, 'DEADLINE')));
+  if (life.state?.due != null) life.notBefore = now() + DEADLINE_RETRY_MS;
+}
 
-  /** What the system does by itself: `auto` orders go on to IN_PROGRESS as far as money and wallets allow. */
-  async function advance(): Promise<void> {
-    await gate.adopt(operations.adopt);
-    for (let verb = autoVerb(state); verb !== null; verb = autoVerb(state)) {
-      const before = state;
-      const request = systemRequest(verb, 'AUTO');
-      await gate.system(verb, () => operations[verb](request));
-      // Waiting for a deposit or a wallet, or the operation failed: the next message decides.
-      if (state === before || state?.waiting_for != null || state?.operation?.status === 'FAILED') return;
-    }
-  }
+function dueInMs({ state, notBefore }: Life): number | null {
+  if (state?.due == null) return null;
+  return Math.max(0, Math.max(Date.parse(state.due.at), notBefore) - now());
+}
 
-  /** Deadlines are the system's verbs: same mutex, same check; behind a running operation they wait for its end. */
-  async function atDeadline(): Promise<void> {
-    const due = state?.due ?? null;
-    const verb = due === null ? undefined : DEADLINE_VERBS[due.action];
-    if (verb !== undefined) await gate.system(verb, () => operations[verb](systemRequest(verb, 'DEADLINE')));
-    if (state?.due != null) notBefore = now() + DEADLINE_RETRY_MS;
-  }
-
-  function dueInMs(): number | null {
-    if (state?.due == null) return null;
-    return Math.max(0, Math.max(Date.parse(state.due.at), notBefore) - now());
-  }
-
-  function systemRequest(verb: string, cause: 'AUTO' | 'DEADLINE'): OperationRequest {
-    // Derived from the run and the point in history: a replay finds the same id, a new attempt gets another.
-    const { runId, historyLength } = workflowInfo();
-    const id = `op_${runId.replaceAll('-', '')}_${verb}_${historyLength}`;
-    return { operation_id: id, request_id: null, actor: null, reason: null, cause };
-  }
+function systemRequest(verb: OrderVerb, cause: 'AUTO' | 'DEADLINE'): OperationRequest {
+  // Derived from the run and the point in history: a replay finds the same id, a new attempt gets another.
+  const { runId, historyLength } = workflowInfo();
+  const id = `op_${runId.replaceAll('-', '')}_${verb}_${historyLength}`;
+  return { operation_id: id, request_id: null, actor: null, reason: null, cause };
 }
 
 function autoVerb(state: OrderState | null): 'reserve' | 'escrow' | 'fund' | null {
