@@ -1,6 +1,7 @@
 /** All activities by the task queue that serves them; the types are what workflows see. */
 import { createOrderOperationActivities } from './booking/order-operation.ts';
 import { createForeignBooking } from './booking/foreign.ts';
+import { createOrderParking } from './booking/order-parking.ts';
 import { createOrderVerbs } from './booking/order-verbs.ts';
 import { createPrepareActivity } from './chain/prepare.ts';
 import { createSettleActivity } from './chain/settle.ts';
@@ -11,6 +12,7 @@ import { createSignActivity } from './signing/sign.ts';
 export const createOrderActivities = (deps: Deps) => ({
   ...createOrderVerbs(deps),
   ...createOrderOperationActivities(deps),
+  ...createOrderParking(deps),
   ...createForeignBooking(deps),
 });
 /** Queue `escrow-api`: what calls the escrow gateway's REST API. */

@@ -2,7 +2,6 @@
 import { sql } from 'kysely';
 import { fundDead } from '../../db/ledger/balances.ts';
 import { type Sql, inTransaction } from '../../db/sql.ts';
-import { newId } from '../../domain/ids.ts';
 import { TRANSITIONS } from '../../domain/order/machine.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
 import { isReason } from '../../domain/reasons.ts';
@@ -100,70 +99,21 @@ export function createOrderOperationActivities(deps: Deps) {
     },
 
     /** Compensation: the money that was on its way into the contract never left; the reservation stands. */
-    async voidFunding(input: { order_id: string }): Promise<void> {
-      await inTransaction(orm, async (trx) => {
-        const order = await lockOrder(trx, input.order_id);
-        const { rows } = await sql<{ escrowId: string; transactionId: string }>`
-          select e.id as "escrowId", t.id as "transactionId" from escrows e
-          join chain_transactions t on t.order_id = e.order_id and t.intent->>'kind' = 'FUND_ESCROW'
-          where e.order_id = ${order.id} order by t.attempt desc limit 1`.execute(trx);
-        if (rows[0] === undefined) return;
-        const { escrowId, transactionId } = rows[0];
-        const key = { workflowId: correlation().workflowId, step: 'void-funding', updateId: transactionId };
-        await fundDead(trx, key, { marketplaceId: order.marketplaceId, escrowId });
-      });
-    },
-
-    /** Only an operator can help: shown on the order, in the attention list and in the Temporal UI. */
-    async parkOperation(input: {
-      order_id: string;
-      operation_id: string;
-      reason: string;
-      message: string;
-      detail: unknown;
-      step: string;
-    }): Promise<OrderState> {
-      return inTransaction(orm, async (trx) => {
-        const order = await lockOrder(trx, input.order_id);
-        const operation = order.operation;
-        if (operation?.id !== input.operation_id || operation.status === 'PARKED') return stateOf(order);
-        const attention = {
-          id: newId('attention'),
-          reason: input.reason,
-          since: new Date().toISOString(),
-          allowed_repairs: ['retry'],
-        };
-        await sql`insert into attention (id, marketplace_id, resource_type, resource_id, workflow_id, reason, detail,
-            allowed_repairs, since)
-          values (${attention.id}, ${order.marketplaceId}, 'order', ${order.id}, ${correlation().workflowId},
-            ${input.reason}, ${JSON.stringify({ message: input.message, detail: input.detail, step: input.step })},
-            ${attention.allowed_repairs}, ${attention.since})`.execute(trx);
-        const parked = await updateOrder(trx, order, { operation: { ...operation, status: 'PARKED' } });
-        await recordOrderChange(trx, parked, origin(operation.request_id), [
-          { type: 'order.attention_required', change: { attention } },
-        ]);
-        return stateOf(parked);
-      });
-    },
-
-    async unparkOperation(input: { order_id: string; operation_id: string }): Promise<OrderState> {
-      return inTransaction(orm, async (trx) => {
-        const order = await lockOrder(trx, input.order_id);
-        const operation = order.operation;
-        if (operation?.id !== input.operation_id || operation.status !== 'PARKED') return stateOf(order);
-        const { rows } = await sql<{ id: string }>`
-          update attention set cleared_at = now() where resource_id = ${order.id} and cleared_at is null
-          returning id`.execute(trx);
-        const running = await updateOrder(trx, order, { operation: { ...operation, status: 'RUNNING' } });
-        const cleared = rows.map(({ id }) => ({
-          type: 'order.attention_cleared' as const,
-          change: { attention_id: id },
-        }));
-        await recordOrderChange(trx, running, origin(operation.request_id), cleared);
-        return stateOf(running);
-      });
-    },
+    voidFunding: (input: { order_id: string }): Promise<void> =>
+      inTransaction(orm, (trx) => voidFundingInside(trx, input.order_id)),
   };
+}
+
+async function voidFundingInside(trx: Sql, orderId: string): Promise<void> {
+  const order = await lockOrder(trx, orderId);
+  const { rows } = await sql<{ escrowId: string; transactionId: string }>`
+    select e.id as "escrowId", t.id as "transactionId" from escrows e
+    join chain_transactions t on t.order_id = e.order_id and t.intent->>'kind' = 'FUND_ESCROW'
+    where e.order_id = ${order.id} order by t.attempt desc limit 1`.execute(trx);
+  if (rows[0] === undefined) return;
+  const { escrowId, transactionId } = rows[0];
+  const key = { workflowId: correlation().workflowId, step: 'void-funding', updateId: transactionId };
+  await fundDead(trx, key, { marketplaceId: order.marketplaceId, escrowId });
 }
 
 const origin = (requestId: string | null) => ({ request_id: requestId, actor: null });

@@ -13,6 +13,7 @@ import { refuse } from '../failure.ts';
 import {
   type LockedOrder,
   type OperationInput,
+  type OrderEvent,
   correlation,
   demand,
   doneOperation,
@@ -61,65 +62,59 @@ export function createOrderVerbs({ orm }: Deps) {
     },
 
     /** Cancels before funding: the reservation is voided, nobody "puts money back" (F22). By deadline: EXPIRED. */
-    async cancelOrder(input: OperationInput): Promise<OrderState> {
-      return inTransaction(orm, async (trx) => {
-        const order = await lockOrder(trx, input.order_id);
-        if (isRepeat(order, input.operation_id)) return stateOf(order);
-        demand(order, 'cancel');
-        const held = order.reservation === 'HELD';
-        if (held)
-          await cancelReservation(trx, keyOf('cancel', input), {
-            marketplaceId: order.marketplaceId,
-            orderId: order.id,
-          });
-        const at = new Date();
-        const finalStatus = input.cause === 'DEADLINE' ? 'EXPIRED' : 'CANCELED';
-        const closed = await updateOrder(trx, order, {
-          status: 'CLOSED',
-          finalStatus,
-          reservation: null,
-          waitingFor: null,
-          due: null,
-          closedAt: at,
-          operation: doneOperation(input, 'cancel', at),
-        });
-        const returned = held ? [await balanceEvent(trx, 'balance.released', order)] : [];
-        await recordOrderChange(
-          trx,
-          order,
-          input,
-          [
-            { type: 'order.canceled', change: { final_status: finalStatus, reason: input.reason } },
-            { type: 'order.closed', change: { final_status: finalStatus } },
-          ],
-          returned,
-        );
-        return stateOf(closed);
-      });
-    },
+    cancelOrder: (input: OperationInput): Promise<OrderState> => inTransaction(orm, (trx) => cancelInside(trx, input)),
 
     /** @throws ApplicationFailure VALIDATION_ERROR when the new time is not later than the old one */
-    async extendDeadline(input: OperationInput & { deadline: string; due_at: string }): Promise<OrderState> {
-      return inTransaction(orm, async (trx) => {
-        const order = await lockOrder(trx, input.order_id);
-        if (isRepeat(order, input.operation_id)) return stateOf(order);
-        demand(order, 'extend');
-        const due = new Date(input.due_at);
-        const old = order.dueTimes[input.deadline];
-        if (input.deadline !== 'funding' || old === undefined)
-          throw pointed('/deadline', 'NOT_RUNNING', `the ${input.deadline} deadline does not run`);
-        if (due <= new Date(old)) throw pointed('/due_at', 'NOT_LATER', `the deadline is ${old} already`);
-        const extended = await updateOrder(trx, order, {
-          dueTimes: { ...order.dueTimes, [input.deadline]: due.toISOString() },
-          due: { at: due, action: 'EXPIRE' },
-          operation: doneOperation(input, 'extend', new Date()),
-        });
-        const change = { deadline: input.deadline, due_at: due.toISOString(), reason: input.reason };
-        await recordOrderChange(trx, order, input, [{ type: 'order.extended', change }]);
-        return stateOf(extended);
-      });
-    },
+    extendDeadline: (input: ExtendInput): Promise<OrderState> => inTransaction(orm, (trx) => extendInside(trx, input)),
   };
+}
+
+type ExtendInput = OperationInput & { readonly deadline: string; readonly due_at: string };
+
+async function cancelInside(trx: Sql, input: OperationInput): Promise<OrderState> {
+  const order = await lockOrder(trx, input.order_id);
+  if (isRepeat(order, input.operation_id)) return stateOf(order);
+  demand(order, 'cancel');
+  const { marketplaceId, id: orderId } = order;
+  const held = order.reservation === 'HELD';
+  if (held) await cancelReservation(trx, keyOf('cancel', input), { marketplaceId, orderId });
+  const at = new Date();
+  const finalStatus = input.cause === 'DEADLINE' ? 'EXPIRED' : 'CANCELED';
+  const closed = await updateOrder(trx, order, {
+    status: 'CLOSED',
+    finalStatus,
+    reservation: null,
+    waitingFor: null,
+    due: null,
+    closedAt: at,
+    operation: doneOperation(input, 'cancel', at),
+  });
+  const returned = held ? [await balanceEvent(trx, 'balance.released', order)] : [];
+  const events: OrderEvent[] = [
+    { type: 'order.canceled', change: { final_status: finalStatus, reason: input.reason } },
+    { type: 'order.closed', change: { final_status: finalStatus } },
+  ];
+  await recordOrderChange(trx, order, input, events, returned);
+  return stateOf(closed);
+}
+
+async function extendInside(trx: Sql, input: ExtendInput): Promise<OrderState> {
+  const order = await lockOrder(trx, input.order_id);
+  if (isRepeat(order, input.operation_id)) return stateOf(order);
+  demand(order, 'extend');
+  const due = new Date(input.due_at);
+  const old = order.dueTimes[input.deadline];
+  if (input.deadline !== 'funding' || old === undefined)
+    throw pointed('/deadline', 'NOT_RUNNING', `the ${input.deadline} deadline does not run`);
+  if (due <= new Date(old)) throw pointed('/due_at', 'NOT_LATER', `the deadline is ${old} already`);
+  const extended = await updateOrder(trx, order, {
+    dueTimes: { ...order.dueTimes, [input.deadline]: due.toISOString() },
+    due: { at: due, action: 'EXPIRE' },
+    operation: doneOperation(input, 'extend', new Date()),
+  });
+  const change = { deadline: input.deadline, due_at: due.toISOString(), reason: input.reason };
+  await recordOrderChange(trx, order, input, [{ type: 'order.extended', change }]);
+  return stateOf(extended);
 }
 
 const keyOf = (step: string, input: OperationInput) => ({
