@@ -93,7 +93,10 @@ async function close(
         confirmed_at = now(), booked_at = now()
       where id = ${stored.id}`.execute(trx);
     await releaseLease(trx, stored.intentKey);
-    return status === 'CONFIRMED' && landed !== null ? bookLanded(trx, deps, stored, landed) : stateNow(trx, stored);
+    // Everywhere it is shown by its inner hash: a raised fee bump would change the outer one.
+    return status === 'CONFIRMED' && landed !== null
+      ? bookLanded(trx, deps, stored, { ...landed, hash: stored.innerHash })
+      : stateNow(trx, stored);
   });
   return status === 'CONFIRMED'
     ? { status: 'LANDED', transaction_hash: stored.innerHash, state }

@@ -59,6 +59,7 @@ describe('an order', () => {
     expect(released.body.settlements).toMatchObject([
       { user_id: seller.id, gross: '250', protocol_fee: '0.75', platform_fee: '1.25', net: '248' },
     ]);
+    expect(released.body.settlements[0]?.transaction_hash).toBe(released.body.operation?.transaction_hash);
     expect(await balance(api, seller.id)).toMatchObject({ available: '248', total: '248' });
     expect(await balance(api, buyer.id)).toMatchObject({ total: '50', in_escrow: '0' });
   }, 120_000);
