@@ -12,8 +12,11 @@ import { sendJson } from './core/http.ts';
 import { noJournal, openJournal } from './core/journal.ts';
 import { creditOf, sdkAsset } from './core/keys.ts';
 import type { Face } from './core/types.ts';
+import { createActs } from './faults/acts.ts';
+import { createFacedCore } from './faults/core.ts';
 import { withFaults } from './faults/http.ts';
 import { createFaults, type Faults } from './faults/registry.ts';
+import { createTamper } from './faults/tamper.ts';
 import { createHorizon } from './horizon/index.ts';
 import { SUBMIT_TIMEOUT_MS } from './horizon/submit.ts';
 import { createRpc } from './rpc/index.ts';
@@ -90,7 +93,6 @@ function createNetwork(options: SandboxOptions) {
       genesisContracts(view, { seed: origin.seed, usdc: accounts.usdc });
     },
     closeTime: (previous) => closeTimeOf(settings, previous),
-    congested: (hash) => faults.check('try_again_later', { face: 'core', hash }) !== undefined,
   });
   const clock = createClock(core, settings);
   const closeByHand = (): void => {
@@ -104,7 +106,13 @@ function createNetwork(options: SandboxOptions) {
     line: options.line ?? 'mainnet',
     feeWallet: accounts.feeWallet.publicKey(),
   });
-  return { core, clock, faults, accounts, friendbot, issuer, deployment, journal };
+  const startOver = (): void => core.reset(settings.mode === 'manual' ? MANUAL_GENESIS_TIME : closeTimeOf(settings, 0));
+  const faced = createFacedCore(core, faults);
+  const acts = createActs({ core, issuer, usdc: accounts.usdc, startOver });
+  const tamper = createTamper({ core, seed: origin.seed, usdc: accounts.usdc });
+  const { doom } = core.disturbances;
+  const faulty = { faults, faced, acts, tamper, doom };
+  return { core, clock, faults, faulty, accounts, friendbot, issuer, deployment, journal, startOver };
 }
 
 type Network = ReturnType<typeof createNetwork>;
@@ -129,26 +137,27 @@ function describe({ core, accounts, deployment }: Network, url: string): object 
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const { port = 0, host = '127.0.0.1' } = options;
   const network = createNetwork(options);
-  const { core, clock, faults, accounts, deployment, journal } = network;
+  const { core, clock, faults, faulty, accounts, deployment, journal } = network;
+  const { core: faced } = faulty.faced;
   const faces: Face[] = [];
   const server = createServer(route(faces));
   // Streams and kept-alive connections may outlive any request time limit.
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
   const url = `http://${host}:${await listen(server, port, host)}`;
-  const trustlessWork = createTrustlessWork({ core, deployment });
+  const trustlessWork = createTrustlessWork({ core: faced, deployment });
   const outside = [
     createHorizon({
-      core,
+      core: faced,
       friendbot: createFriendbot(core, network.friendbot),
       submitTimeoutMs: options.submitTimeoutMs ?? SUBMIT_TIMEOUT_MS,
     }),
-    createRpc({ core, friendbotUrl: `${url}/horizon/friendbot` }),
+    createRpc({ core: faced, friendbotUrl: `${url}/horizon/friendbot` }),
     trustlessWork,
   ];
   const info = describe(network, url);
   faces.push(
-    ...outside.map((face) => withFaults(face, faults)),
+    ...outside.map((face) => withFaults(face, faulty)),
     createControl({ ...network, info: () => info, trustlessWork: trustlessWork.options }),
   );
   const close = async (): Promise<void> => {

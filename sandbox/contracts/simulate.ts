@@ -26,15 +26,24 @@ export interface ContractCall {
 }
 
 /** Splits the entries a run touched into those it only read and those it wrote; code is always only read. */
-function footprintOf(view: LedgerView, code: readonly string[]): xdr.LedgerFootprint {
-  const { read, written } = view.touched();
+function footprintOf(view: LedgerView, code: readonly string[]) {
+  const { read, written, archived } = view.touched();
   const readWrite = new Set(written);
   const codeKeys = code.map((hash) =>
     xdr.LedgerKey.contractCode(new xdr.LedgerKeyContractCode({ hash })).toXdr('base64'),
   );
   const readOnly = [...new Set([...read, ...codeKeys])].filter((key) => !readWrite.has(key));
-  const decode = (keys: Iterable<string>) => [...keys].sort().map((key) => xdr.LedgerKey.fromXdr(key, 'base64'));
-  return new xdr.LedgerFootprint({ readOnly: decode(readOnly), readWrite: decode(readWrite) });
+  const decode = (keys: readonly string[]) => keys.map((key) => xdr.LedgerKey.fromXdr(key, 'base64'));
+  const sorted = [...readWrite].sort();
+  const footprint = new xdr.LedgerFootprint({ readOnly: decode(readOnly.sort()), readWrite: decode(sorted) });
+  const restored = archived.map((key) => sorted.indexOf(key)).sort((a, b) => a - b);
+  return { footprint, restored };
+}
+
+/** Names the archived entries that the call restores, by their place among the writable ones. */
+function restoring(archivedSorobanEntries: number[]): xdr.SorobanTransactionDataExt {
+  if (archivedSorobanEntries.length === 0) return xdr.SorobanTransactionDataExt.v0();
+  return xdr.SorobanTransactionDataExt.resourceExt(new xdr.SorobanResourcesExtV0({ archivedSorobanEntries }));
 }
 
 function sizeOf(hostFunction: xdr.HostFunction, auth: readonly xdr.SorobanAuthorizationEntry[]): number {
@@ -55,12 +64,12 @@ export function simulateCall(
 ): Simulation | InvokeFailure {
   const outcome = invokeHostFunction(view, { ...call, mode, credentials });
   if (!outcome.ok) return outcome;
-  const footprint = footprintOf(view, outcome.code ?? []);
+  const { footprint, restored } = footprintOf(view, outcome.code ?? []);
   const readOnly = footprint.readOnly.length;
   const readWrite = footprint.readWrite.length;
   const resourceFee = minimumResourceFee({ readOnly, readWrite, bytes: sizeOf(call.hostFunction, outcome.auth) });
   const data = new xdr.SorobanTransactionData({
-    ext: xdr.SorobanTransactionDataExt.v0(),
+    ext: restoring(restored),
     resources: new xdr.SorobanResources({
       footprint,
       instructions: INSTRUCTIONS,

@@ -5,11 +5,13 @@ import { z } from 'zod';
 import { formatAmount, parseAmount } from '../../domain/money.ts';
 import type { SandboxCore } from '../core/core.ts';
 import type { GenesisAccounts } from '../core/genesis.ts';
-import { queryOf, readBody, sendJson } from '../core/http.ts';
+import { sendJson } from '../core/http.ts';
 import { sdkAsset } from '../core/keys.ts';
 import type { AssetId, Face, TransactionRecord } from '../core/types.ts';
-import { FAULTS, type FaultName, type Faults } from '../faults/registry.ts';
-import { type Clock, closeTimeOf, MANUAL_GENESIS_TIME } from './clock.ts';
+import type { Faults } from '../faults/registry.ts';
+import { faultRoutes } from '../faults/routes.ts';
+import { bodyOf, ControlError, type Handler } from './body.ts';
+import type { Clock } from './clock.ts';
 import { type Dispenser, OperationFailed } from './dispenser.ts';
 
 export interface ControlDeps {
@@ -19,19 +21,12 @@ export interface ControlDeps {
   readonly accounts: GenesisAccounts;
   readonly friendbot: Dispenser;
   readonly issuer: Dispenser;
+  /** resets the network under the clock that runs */
+  readonly startOver: () => void;
   /** what `GET /control/info` answers */
   readonly info: () => object;
   /** switches of the Trustless Work face, changed by `POST /control/trustless-work` */
   readonly trustlessWork: object;
-}
-
-class ControlError extends Error {
-  override readonly name = 'ControlError';
-  readonly status: number;
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
 }
 
 const address = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text), 'not a G… address');
@@ -60,33 +55,7 @@ const bodies = {
   prune: z.strictObject({ oldest: z.int().min(1) }),
   capacity: z.strictObject({ classic: count.optional(), soroban: count.optional() }),
   nothing: z.strictObject({}),
-  fault: z.strictObject({
-    name: z.enum(Object.keys(FAULTS) as [FaultName, ...FaultName[]]),
-    probability: z.number().min(0).max(1).optional(),
-    count: z.int().min(1).nullable().optional(),
-    match: z
-      .strictObject({ face: z.string(), method: z.string(), path: z.string(), body: z.string(), hash: z.string() })
-      .partial()
-      .optional(),
-    retry_after: z.int().min(0).nullable().optional(),
-    delay_ms: z.int().min(0).optional(),
-  }),
 };
-
-async function bodyOf<T>(req: IncomingMessage, schema: z.ZodType<T>): Promise<T> {
-  const text = (await readBody(req)).toString('utf8');
-  let json: unknown;
-  try {
-    json = text === '' ? {} : JSON.parse(text);
-  } catch {
-    throw new ControlError(400, 'the body is not JSON');
-  }
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) throw new ControlError(422, z.prettifyError(parsed.error));
-  return parsed.data;
-}
-
-type Handler = (req: IncomingMessage) => unknown;
 
 const applied = ({ hash, ledger }: TransactionRecord): object => ({ transaction_hash: hash, ledger });
 
@@ -121,7 +90,7 @@ function moneyRoutes({ core, accounts, friendbot, issuer }: ControlDeps): Record
   };
 }
 
-function ledgerRoutes({ core, clock }: ControlDeps): Record<string, Handler> {
+function ledgerRoutes({ core, clock, startOver }: ControlDeps): Record<string, Handler> {
   const clockBody = (): object => {
     const { mode, ledgerMs } = clock.settings();
     return { mode, ledger_ms: ledgerMs, latest_ledger: core.latest().sequence, closed_at: core.latest().closedAt };
@@ -146,8 +115,7 @@ function ledgerRoutes({ core, clock }: ControlDeps): Record<string, Handler> {
     'GET /dump': () => core.dump(),
     'POST /reset': async (req) => {
       await bodyOf(req, bodies.nothing);
-      const settings = clock.settings();
-      core.reset(settings.mode === 'manual' ? MANUAL_GENESIS_TIME : closeTimeOf(settings, 0));
+      startOver();
       return { ledger: core.latest().sequence };
     },
     'POST /prune': async (req) => {
@@ -162,26 +130,8 @@ function ledgerRoutes({ core, clock }: ControlDeps): Record<string, Handler> {
   };
 }
 
-function faultRoutes({ faults, trustlessWork }: ControlDeps): Record<string, Handler> {
+function trustlessWorkRoutes({ trustlessWork }: ControlDeps): Record<string, Handler> {
   return {
-    'GET /faults': () => ({ faults: faults.list(), known: FAULTS }),
-    'POST /faults': async (req) => {
-      const { retry_after: retryAfter, delay_ms: delayMs, ...rest } = await bodyOf(req, bodies.fault);
-      const optional = {
-        ...rest,
-        ...(retryAfter === undefined ? {} : { retryAfter }),
-        ...(delayMs === undefined ? {} : { delayMs }),
-      };
-      const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
-      return faults.set({ ...given, name: rest.name });
-    },
-    'DELETE /faults': (req) => {
-      const name = queryOf(req).get('name');
-      if (name !== null && !Object.hasOwn(FAULTS, name)) throw new ControlError(404, `no fault ${name}`);
-      faults.clear((name ?? undefined) as FaultName | undefined);
-      return { faults: faults.list() };
-    },
-    'GET /journal': () => ({ fired: faults.journal() }),
     'GET /trustless-work': () => trustlessWork,
     'POST /trustless-work': async (req) => {
       const known = Object.keys(trustlessWork) as [string, ...string[]];
@@ -198,7 +148,8 @@ export function createControl(deps: ControlDeps): Face {
     'GET /health': () => ({ status: 'ok', ledger: deps.core.latest().sequence }),
     ...moneyRoutes(deps),
     ...ledgerRoutes(deps),
-    ...faultRoutes(deps),
+    ...faultRoutes(deps.faults),
+    ...trustlessWorkRoutes(deps),
   };
   return {
     prefix: '/control',

@@ -3,9 +3,19 @@ import { createHash } from 'node:crypto';
 import { applyTransaction, type BaseFees, takeFee } from './apply.ts';
 import { readEnvelope, type Tx } from './envelope.ts';
 import { createHistory, type History } from './history.ts';
-import type { Journal, Origin } from './journal.ts';
-import { type CoreView, createState, openView, type State } from './state.ts';
+import type { Disturbance, Journal, Origin } from './journal.ts';
+import { contractEntries, type CoreView, createState, openView, type State } from './state.ts';
 import type { InvokeHostFunction, LedgerRecord, OperationRecord } from './types.ts';
+
+/** What the next ledger is made of. */
+export interface LedgerPlan {
+  /** in the order they apply */
+  readonly transactions: readonly Tx[];
+  readonly fees: BaseFees;
+  /** unix seconds */
+  readonly closedAt: number;
+  readonly disturbance?: Disturbance | undefined;
+}
 
 export interface ChainDeps {
   readonly origin: Origin;
@@ -21,8 +31,8 @@ export interface Chain {
   state(): State;
   /** XLM collected as fees, in stroops */
   feePool(): bigint;
-  /** Applies transactions in this order as the next ledger, writes it to disk, and only then makes it visible. */
-  seal(transactions: readonly Tx[], fees: BaseFees, closedAt: number): LedgerRecord;
+  /** Applies the next ledger, writes it to disk, and only then makes it visible. */
+  seal(plan: LedgerPlan): LedgerRecord;
   /** Starts over from the first ledger. */
   reset(genesisTime: number): void;
 }
@@ -44,18 +54,35 @@ interface Closing {
   readonly collected: bigint;
 }
 
-/** Applies transactions in the given order on a view of the next ledger; nothing is visible until it is committed. */
-function applyLedger(
-  deps: ChainDeps,
-  state: State,
-  previous: string,
-  closedAt: number,
-  txs: readonly Tx[],
-  fees: BaseFees,
-): Closing {
+/** A call that runs out of luck between its simulation and its ledger. */
+const trap: InvokeHostFunction = () => ({
+  ok: false,
+  at: 'host',
+  code: null,
+  name: null,
+  raw: 'Error(Budget, ExceededLimit)',
+  contract: null,
+  events: [],
+});
+
+/** Ends the life of everything a contract keeps. */
+function archive(view: CoreView, state: State, contract: string): void {
+  for (const entry of contractEntries(state, contract)) {
+    if (entry.durability === 'persistent') view.putContractData({ ...entry, liveUntil: view.sequence - 1 });
+  }
+}
+
+/** Applies the plan on a view of the next ledger; nothing is visible until it is committed. */
+function applyLedger(deps: ChainDeps, state: State, previous: string, plan: LedgerPlan): Closing {
+  const { transactions: txs, fees, closedAt, disturbance } = plan;
   const view = openView(state, state.sequence + 1, closedAt);
+  for (const contract of disturbance?.archived ?? []) archive(view, state, contract);
+  const doomed = new Set(disturbance?.doomed);
   const charges = txs.map((tx) => takeFee(view, tx, fees));
-  const transactions = txs.map((tx, index) => applyTransaction(view, tx, index + 1, charges[index] ?? 0n, deps.invoke));
+  const transactions = txs.map((tx, index) => {
+    const invoke = doomed.has(tx.id) ? trap : deps.invoke;
+    return applyTransaction(view, tx, index + 1, charges[index] ?? 0n, invoke);
+  });
   const results = transactions.flatMap(({ hash, resultXdr: result }) => [hash, result]);
   const hash = digest(previous, view.sequence, closedAt, ...results);
   const record = { sequence: view.sequence, hash, previousHash: previous, closedAt, transactions };
@@ -91,9 +118,10 @@ export function createChain(deps: ChainDeps, network: Buffer): Chain {
   };
   const replay = (): void => {
     for (const ledger of journal.found?.ledgers ?? []) {
-      const txs = ledger.envelopes.map((envelope) => readEnvelope(envelope, network));
+      const transactions = ledger.envelopes.map((envelope) => readEnvelope(envelope, network));
       const fees = { classic: BigInt(ledger.fees.classic), soroban: BigInt(ledger.fees.soroban) };
-      const record = adopt(applyLedger(deps, state, history.latest().hash, ledger.closed_at, txs, fees));
+      const plan = { transactions, fees, closedAt: ledger.closed_at, disturbance: ledger.disturbance };
+      const record = adopt(applyLedger(deps, state, history.latest().hash, plan));
       if (record.hash !== ledger.hash)
         throw new Error(`the journal does not replay: ledger ${ledger.sequence} differs`);
     }
@@ -107,8 +135,9 @@ export function createChain(deps: ChainDeps, network: Buffer): Chain {
     history,
     state: () => state,
     feePool: () => feePool,
-    seal: (transactions, fees, closedAt) => {
-      const closing = applyLedger(deps, state, history.latest().hash, closedAt, transactions, fees);
+    seal: (plan) => {
+      const { transactions, fees, closedAt, disturbance } = plan;
+      const closing = applyLedger(deps, state, history.latest().hash, plan);
       // Durable first, visible then: what anybody has seen survives a kill.
       journal.append({
         sequence: closing.record.sequence,
@@ -116,6 +145,7 @@ export function createChain(deps: ChainDeps, network: Buffer): Chain {
         fees: { classic: String(fees.classic), soroban: String(fees.soroban) },
         envelopes: transactions.map((tx) => tx.envelopeXdr),
         hash: closing.record.hash,
+        ...(disturbance === undefined ? {} : { disturbance }),
       });
       return adopt(closing);
     },

@@ -1,17 +1,16 @@
 /** The ledger: admits transactions, closes ledgers whole, and remembers what happened. */
 import { resultXdr } from './apply.ts';
+import { createDisturbances, type Disturbances } from './disturbances.ts';
 import { type Chain, type ChainDeps, createChain, digest } from './chain.ts';
 import { networkId, readEnvelope, type Tx } from './envelope.ts';
 import type { History } from './history.ts';
 import { type Capacity, createQueue, type Queue } from './queue.ts';
-import { type CoreView, openView } from './state.ts';
+import { type CoreView, KEPT_LEDGERS, openPastView, openView } from './state.ts';
 import type { AccountEntry, ContractDataEntry, Core, LedgerRecord, SubmitResult, TrustlineEntry } from './types.ts';
 
 export interface CoreDeps extends ChainDeps {
   /** The close time (unix seconds) of a ledger that closed now, after one that closed at `previous`. */
   readonly closeTime: (previous: number) => number;
-  /** Asked before a transaction is looked at: true answers TRY_AGAIN_LATER. */
-  readonly congested?: (hash: string) => boolean;
 }
 
 /** Everything the ledger holds, e.g. to compare two of them. */
@@ -28,6 +27,10 @@ export interface Dump {
 export interface SandboxCore extends Core {
   readonly history: History;
   readonly capacity: Capacity;
+  /** what happens to the next ledgers from outside */
+  readonly disturbances: Disturbances;
+  /** @param sequence the entries as that ledger left them, as far back as they are kept; default the latest */
+  view(sequence?: number): CoreView;
   trustlinesOf(account: string): TrustlineEntry[];
   /** @param closeTime unix seconds; never before the previous ledger's */
   closeLedger(closeTime?: number): LedgerRecord;
@@ -57,6 +60,7 @@ export function createCore(deps: CoreDeps): SandboxCore {
   const { history } = chain;
   const capacity = { ...DEFAULT_CAPACITY };
   const queue: Queue = createQueue(capacity);
+  const disturbances = createDisturbances();
   const closeListeners = new Set<(ledger: LedgerRecord) => void>();
   const pendingListeners = new Set<() => void>();
   let oldest = 1;
@@ -72,7 +76,6 @@ export function createCore(deps: CoreDeps): SandboxCore {
   const submit = (envelopeXdr: string): SubmitResult => {
     const tx = readEnvelope(envelopeXdr, network);
     const hash = tx.id;
-    if (deps.congested?.(hash) === true) return { status: 'TRY_AGAIN_LATER', hash };
     const admission = queue.add(tx, nextView(closeTimeNow()));
     if (admission.status === 'ERROR') {
       const { refusal, fee } = admission;
@@ -84,9 +87,10 @@ export function createCore(deps: CoreDeps): SandboxCore {
 
   const closeLedger = (closeTime?: number): LedgerRecord => {
     const closedAt = closeTimeNow(closeTime);
-    const { transactions, fees } = queue.select(nextView(closedAt));
+    const { transactions, fees } = queue.select(nextView(closedAt), disturbances.price());
     const ordered = shuffle(transactions, history.latest().hash);
-    const record = chain.seal(ordered, fees, closedAt);
+    const disturbance = disturbances.take(ordered);
+    const record = chain.seal({ transactions: ordered, fees, closedAt, disturbance });
     queue.closed(record.sequence, ordered);
     for (const listener of closeListeners) listener(record);
     return record;
@@ -96,9 +100,14 @@ export function createCore(deps: CoreDeps): SandboxCore {
     networkPassphrase: deps.origin.network_passphrase,
     history,
     capacity,
+    disturbances,
     submit,
     closeLedger,
-    view: latestView,
+    view: (sequence = chain.state().sequence) => {
+      const latest = chain.state().sequence;
+      const then = Math.max(sequence, latest - KEPT_LEDGERS, 1);
+      return then >= latest ? latestView() : openPastView(chain.state(), then, history.ledger(then)?.closedAt ?? 0);
+    },
     latest: () => history.latest(),
     oldest: () => oldest,
     ledger: (sequence) => (sequence < oldest ? undefined : history.ledger(sequence)),
@@ -120,6 +129,7 @@ export function createCore(deps: CoreDeps): SandboxCore {
     },
     reset: (genesisTime) => {
       queue.clear();
+      disturbances.clear();
       oldest = 1;
       chain.reset(genesisTime);
     },

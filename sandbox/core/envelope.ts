@@ -26,6 +26,8 @@ export interface Bump {
 export interface Declared {
   readonly readable: ReadonlySet<string>;
   readonly writable: ReadonlySet<string>;
+  /** the writable ones that are archived and to be restored */
+  readonly restored: ReadonlySet<string>;
   /** of the operation's body */
   readonly bytes: number;
 }
@@ -97,7 +99,9 @@ function declaredBy(soroban: xdr.SorobanTransactionData, operations: readonly xd
   const { readOnly, readWrite } = soroban.resources.footprint;
   const writable = new Set(readWrite.map((key) => key.toXdr('base64')));
   const readable = new Set([...writable, ...readOnly.map((key) => key.toXdr('base64'))]);
-  return { readable, writable, bytes: operations[0]?.body.toXdr().length ?? 0 };
+  const marked = soroban.ext.type === 'resourceExt' ? soroban.ext.resourceExt.archivedSorobanEntries : [];
+  const restored = new Set([...writable].filter((_, index) => marked.includes(index)));
+  return { readable, writable, restored, bytes: operations[0]?.body.toXdr().length ?? 0 };
 }
 
 /**

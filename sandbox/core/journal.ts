@@ -12,6 +12,14 @@ export interface Origin {
   readonly genesis_time: number;
 }
 
+/** What was done to a ledger from outside of its transactions. */
+export interface Disturbance {
+  /** hashes of contract calls that fail whatever they do */
+  readonly doomed: readonly string[];
+  /** contracts whose entries are archived when the ledger begins */
+  readonly archived: readonly string[];
+}
+
 /** All that is needed to close the same ledger again. */
 export interface JournalLedger {
   readonly sequence: number;
@@ -21,6 +29,7 @@ export interface JournalLedger {
   /** envelopes in the order they applied */
   readonly envelopes: readonly string[];
   readonly hash: string;
+  readonly disturbance?: Disturbance;
 }
 
 export interface Journal {

@@ -31,8 +31,11 @@ export interface Selection {
 export interface Queue {
   /** Admits or refuses; `view` stands at the next ledger. */
   add(tx: Tx, view: CoreView): Admission;
-  /** What the next ledger takes, best bids first. Nothing leaves the queue yet. */
-  select(view: CoreView): Selection;
+  /**
+   * What the next ledger takes, best bids first. Nothing leaves the queue yet.
+   * @param price lowest bid per operation (stroops) that gets in, which everyone then pays
+   */
+  select(view: CoreView, price?: bigint): Selection;
   /** Drops what was applied, ages the rest. */
   closed(sequence: number, applied: readonly Tx[]): void;
   pending(): Tx[];
@@ -62,8 +65,14 @@ function replacement(queued: Tx, tx: Tx): Admission | null {
 }
 
 /** Takes the best bids of one kind into the ledger; the lowest of them is everyone's price if some had to stay. */
-function fill(candidates: Tx[], capacity: number, size: (tx: Tx) => number): { taken: Tx[]; price: bigint } {
-  const sorted = candidates.toSorted((a, b) => {
+function fill(
+  candidates: Tx[],
+  capacity: number,
+  floor: bigint,
+  size: (tx: Tx) => number,
+): { taken: Tx[]; price: bigint } {
+  const affordable = candidates.filter((tx) => inclusionBid(tx) >= floor * feeUnits(tx));
+  const sorted = affordable.toSorted((a, b) => {
     const bids = compareBids(b, a);
     return bids === 0n ? (a.id < b.id ? -1 : 1) : bids > 0n ? 1 : -1;
   });
@@ -75,9 +84,9 @@ function fill(candidates: Tx[], capacity: number, size: (tx: Tx) => number): { t
     taken.push(tx);
   }
   const lowest = taken.at(-1);
-  if (taken.length === sorted.length || lowest === undefined) return { taken, price: BASE_FEE };
+  if (taken.length === sorted.length || lowest === undefined) return { taken, price: floor };
   const price = inclusionBid(lowest) / feeUnits(lowest);
-  return { taken, price: price > BASE_FEE ? price : BASE_FEE };
+  return { taken, price: price > floor ? price : floor };
 }
 
 export function createQueue(capacity: Capacity): Queue {
@@ -108,7 +117,7 @@ export function createQueue(capacity: Capacity): Queue {
     return { status: 'PENDING' };
   };
 
-  const select = (view: CoreView): Selection => {
+  const select = (view: CoreView, price = BASE_FEE): Selection => {
     const pending = [...queued.values()].map(({ tx }) => tx);
     // What became invalid since it was admitted never reaches a ledger.
     const valid = pending.filter((tx) => {
@@ -120,11 +129,13 @@ export function createQueue(capacity: Capacity): Queue {
     const classic = fill(
       valid.filter((tx) => tx.soroban === null),
       capacity.classic,
+      price,
       units,
     );
     const soroban = fill(
       valid.filter((tx) => tx.soroban !== null),
       capacity.soroban,
+      price,
       () => 1,
     );
     const fees = { classic: classic.price, soroban: soroban.price };

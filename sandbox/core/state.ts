@@ -7,6 +7,9 @@ import type { AccountEntry, AssetId, ContractDataEntry, LedgerView, TrustlineEnt
 
 type Entry = AccountEntry | TrustlineEntry | ContractDataEntry;
 
+/** How many ledgers back the entries can be seen as they were. */
+export const KEPT_LEDGERS = 64;
+
 /** Half an XLM: what one subentry locks. */
 export const BASE_RESERVE = 5_000_000n;
 
@@ -17,6 +20,8 @@ export interface State {
   readonly trustlines: Map<string, Set<AssetId>>;
   /** Stellar Asset Contract address → asset, for every asset the ledger has seen */
   readonly assets: Map<string, AssetId>;
+  /** ledger → what the entries were then that the next ledger changed; null did not exist */
+  readonly before: Map<number, ReadonlyMap<string, Entry | null>>;
   /** of the latest closed ledger */
   sequence: number;
   closeTime: number;
@@ -38,7 +43,8 @@ const trustlineEntry = (account: string, asset: AssetId) => `t|${account}|${asse
 const contractEntry = (contract: string, key: string) => `c|${contract}|${key}`;
 
 export function createState(networkPassphrase: string, closeTime: number): State {
-  return { networkPassphrase, entries: new Map(), trustlines: new Map(), assets: new Map(), sequence: 1, closeTime };
+  const empty = { entries: new Map(), trustlines: new Map(), assets: new Map(), before: new Map() };
+  return { networkPassphrase, ...empty, sequence: 1, closeTime };
 }
 
 function clone(entry: Entry): Entry {
@@ -64,9 +70,16 @@ interface Footprint {
   readonly written: Set<string>;
   /** contract data keys that live in temporary storage */
   readonly temporary: Set<string>;
+  /** persistent contract data that was found archived */
+  readonly archived: Set<string>;
 }
 
-const emptyFootprint = (): Footprint => ({ read: new Set(), written: new Set(), temporary: new Set() });
+const emptyFootprint = (): Footprint => ({
+  read: new Set(),
+  written: new Set(),
+  temporary: new Set(),
+  archived: new Set(),
+});
 
 const ledgerKeys = new Map<string, string>();
 const MAX_REMEMBERED_KEYS = 100_000;
@@ -106,7 +119,11 @@ function stateLayer(state: State): Layer {
   return {
     get: (key) => state.entries.get(key),
     adopt: (changes) => {
+      const before = new Map<string, Entry | null>();
+      state.before.set(state.sequence, before);
+      state.before.delete(state.sequence - KEPT_LEDGERS);
       for (const [key, entry] of changes) {
+        before.set(key, state.entries.get(key) ?? null);
         if (entry === null) state.entries.delete(key);
         else state.entries.set(key, entry);
         if (!key.startsWith('t|')) continue;
@@ -118,6 +135,34 @@ function stateLayer(state: State): Layer {
       }
     },
   };
+}
+
+/** The entries as an earlier ledger left them; they cannot be changed. */
+function pastLayer(state: State, sequence: number): Layer {
+  return {
+    get: (key) => {
+      for (let ledger = sequence; ledger < state.sequence; ledger += 1) {
+        const then = state.before.get(ledger)?.get(key);
+        if (then !== undefined) return then ?? undefined;
+      }
+      return state.entries.get(key);
+    },
+    adopt: () => {
+      throw new Error('the past does not change');
+    },
+  };
+}
+
+/** A throw-away view of the entries as an earlier ledger left them, at most `KEPT_LEDGERS` back. */
+export function openPastView(state: State, sequence: number, closeTime: number): CoreView {
+  const context = { state, sequence, closeTime, known: new Set<AssetId>(state.assets.values()) };
+  return viewOn(context, pastLayer(state, sequence), emptyFootprint());
+}
+
+/** Persistent and temporary entries of one contract. */
+export function contractEntries(state: State, contract: string): ContractDataEntry[] {
+  const entries = [...state.entries.values()].filter((entry) => 'durability' in entry);
+  return entries.filter((entry) => entry.contract === contract);
 }
 
 /** A view of the state as of `sequence`/`closeTime`; committing it changes the state. */
@@ -170,7 +215,9 @@ function viewOn(context: Context, parent: Layer, footprint: Footprint): CoreView
     registerAsset(state, asset);
   };
   const durable = (key: string, entry: Entry | undefined): void => {
-    if (entry !== undefined && 'durability' in entry && entry.durability === 'temporary') footprint.temporary.add(key);
+    if (entry === undefined || !('durability' in entry)) return;
+    if (entry.durability === 'temporary') footprint.temporary.add(key);
+    else if (entry.liveUntil < sequence) footprint.archived.add(key);
   };
   return {
     sequence,
@@ -201,6 +248,7 @@ function viewOn(context: Context, parent: Layer, footprint: Footprint): CoreView
     touched: () => ({
       read: [...footprint.read].map((key) => ledgerKeyXdr(key, footprint.temporary.has(key))),
       written: [...footprint.written].map((key) => ledgerKeyXdr(key, footprint.temporary.has(key))),
+      archived: [...footprint.archived].map((key) => ledgerKeyXdr(key, false)),
     }),
     fork: () => viewOn(context, layer, footprint),
     isolate: () => viewOn(context, layer, emptyFootprint()),

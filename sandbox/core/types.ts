@@ -50,7 +50,7 @@ export interface ContractDataEntry {
 /**
  * Ledger entries as one transaction sees them. Reads return private copies; a change becomes visible through `put`.
  * `fork` opens a nested view; `commit` writes its changes into the parent, dropping it undoes them.
- * `touched` is the footprint so far: keys read and written, as base64 LedgerKey XDR.
+ * `touched` is the footprint so far: keys read, written and found archived, as base64 LedgerKey XDR.
  */
 export interface LedgerView {
   readonly sequence: number;
@@ -68,7 +68,7 @@ export interface LedgerView {
   deleteContractData(contract: string, key: string): void;
   /** The asset whose Stellar Asset Contract has this address; every asset of the ledger has one, deployed or not. */
   assetOfContract(contract: string): AssetId | undefined;
-  touched(): { read: string[]; written: string[] };
+  touched(): { read: string[]; written: string[]; archived: string[] };
   fork(): LedgerView;
   commit(): void;
 }

@@ -1,8 +1,14 @@
 /** Faults that strike at the connection, the same for every face. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { networkId } from '../core/envelope.ts';
 import { sendJson } from '../core/http.ts';
 import type { Face } from '../core/types.ts';
-import type { FaultRequest, Faults } from './registry.ts';
+import type { Acts } from './acts.ts';
+import { createAnswers } from './answers.ts';
+import { type FacedCore, submissionOf } from './core.ts';
+import { ACTS, type FaultName, type FaultRequest, type Faults } from './registry.ts';
+import { guardStream } from './stream.ts';
+import type { Tamper } from './tamper.ts';
 
 /**
  * Holds a request's body back until it is complete, so that a fault can be decided by what the request says; then the
@@ -30,11 +36,22 @@ function holdBody(req: IncomingMessage): Promise<{ body: string; release: () => 
   });
 }
 
-/** Requests that hand a transaction over; only their answers can be lost after acceptance. */
-function submits({ face, path = '', body = '' }: FaultRequest): boolean {
-  if (face === 'horizon') return path === '/transactions' || path === '/transactions_async';
-  if (face === 'rpc') return body.includes('"sendTransaction"');
-  return path === '/helper/send-transaction';
+/** The envelope that a request hands over, or undefined. */
+function submitted({ face, path = '', body = '' }: FaultRequest): string | undefined {
+  try {
+    if (face === 'horizon') {
+      const submits = path === '/transactions' || path === '/transactions_async';
+      return submits ? (new URLSearchParams(body).get('tx') ?? undefined) : undefined;
+    }
+    if (face === 'rpc') {
+      const call = JSON.parse(body) as { method?: string; params?: { transaction?: string } };
+      return call.method === 'sendTransaction' ? call.params?.transaction : undefined;
+    }
+    const { signedXdr } = JSON.parse(body) as { signedXdr?: string };
+    return path === '/helper/send-transaction' ? signedXdr : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Lets the face do its work and cuts the connection instead of answering. */
@@ -48,6 +65,13 @@ function loseAnswer(res: ServerResponse): void {
   res.end = lose;
 }
 
+const OUTAGES: Partial<Record<FaultName, readonly [number, string]>> = {
+  http_500: [500, 'Internal Server Error'],
+  http_502: [502, 'Bad Gateway'],
+  http_503: [503, 'Service Temporarily Unavailable'],
+  http_504: [504, 'Gateway Time-out'],
+};
+
 /** Whether the request was dealt with by a fault before it reached its face. */
 function strike(faults: Faults, request: FaultRequest, res: ServerResponse): boolean {
   const silent = faults.check('timeout', request);
@@ -55,10 +79,9 @@ function strike(faults: Faults, request: FaultRequest, res: ServerResponse): boo
     setTimeout(() => res.destroy(), silent.delayMs).unref();
     return true;
   }
-  if (faults.check('http_503', request) !== undefined) {
-    res
-      .writeHead(503, { 'content-type': 'text/html' })
-      .end('<html><body>503 Service Temporarily Unavailable</body></html>');
+  for (const [name, [status, text]] of Object.entries(OUTAGES)) {
+    if (faults.check(name as FaultName, request) === undefined) continue;
+    res.writeHead(status, { 'content-type': 'text/html' }).end(`<html><body>${status} ${text}</body></html>`);
     return true;
   }
   const limited = faults.check('http_429', request);
@@ -69,19 +92,74 @@ function strike(faults: Faults, request: FaultRequest, res: ServerResponse): boo
   return true;
 }
 
+/** How old the answers of a node are that lags, unless the rule says otherwise. */
+const STALE_LEDGERS = 5;
+
+/** What the faults need of the network behind the faces. */
+export interface FaultyNetwork {
+  readonly faults: Faults;
+  readonly faced: FacedCore;
+  readonly acts: Acts;
+  readonly tamper: Tamper;
+  /** makes the contract call with this hash fail in its ledger */
+  readonly doom: (hash: string) => void;
+}
+
 /** The face behind the faults that are switched on now. */
-export function withFaults(face: Face, faults: Faults): Face {
+export function withFaults(face: Face, network: FaultyNetwork): Face {
+  const { faults, faced, acts, doom } = network;
   const name = face.prefix.replace(/^\//, '');
+  const passphrase = networkId(faced.core.networkPassphrase);
+  const answers = createAnswers(network);
+
+  /** @returns the request with what it submits, if it does */
+  const understood = (request: FaultRequest): FaultRequest => {
+    const envelope = submitted(request);
+    if (envelope === undefined) return request;
+    try {
+      return { ...request, ...submissionOf(envelope, passphrase) };
+    } catch {
+      return request;
+    }
+  };
+  const disturb = async (request: FaultRequest): Promise<void> => {
+    for (const act of ACTS) {
+      const rule = faults.check(act, request);
+      if (rule !== undefined) await acts[act](rule);
+    }
+  };
+  const handle = async (
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: string,
+    given: Awaited<ReturnType<typeof holdBody>>,
+  ): Promise<void> => {
+    const request = understood({ face: name, method: req.method ?? 'GET', path, body: given.body });
+    await disturb(request);
+    if (strike(faults, request, res)) return;
+    const { hash = '', fn } = request;
+    const fails = fn !== undefined && faults.check('success_then_fails', request) !== undefined;
+    if (fails) doom(hash);
+    answers.rewrite(request, res, fails);
+    if (hash !== '' && faults.check('answer_lost_after_accept', request) !== undefined) loseAnswer(res);
+    given.release();
+    const stale = hash === '' ? faults.check('stale_index', request) : undefined;
+    const work = (): Promise<void> => face.handle(req, res, path);
+    return stale === undefined ? work() : faced.behind(stale.ledgers ?? STALE_LEDGERS, work);
+  };
+
   return {
     ...face,
     handle: async (req, res, path) => {
-      if (faults.list().length === 0) return face.handle(req, res, path);
-      const { body, release } = await holdBody(req);
-      const request: FaultRequest = { face: name, method: req.method ?? 'GET', path, body };
-      if (strike(faults, request, res)) return;
-      if (submits(request) && faults.check('answer_lost_after_accept', request) !== undefined) loseAnswer(res);
-      release();
-      return face.handle(req, res, path);
+      if (req.headers.accept?.includes('text/event-stream') === true) {
+        guardStream(res, (fault) => faults.check(fault, { face: name, method: 'GET', path }) !== undefined);
+      }
+      // The common case costs nothing; what a build answers is remembered for when its fault is set.
+      if (!faults.any()) {
+        answers.watch(name, path, res);
+        return face.handle(req, res, path);
+      }
+      return handle(req, res, path, await holdBody(req));
     },
   };
 }

@@ -183,7 +183,7 @@ export function feeStatsResource(core: SandboxCore, maxFeeOf: (transaction: Tran
   );
   return {
     last_ledger: String(latest.sequence),
-    last_ledger_base_fee: '100',
+    last_ledger_base_fee: String(core.disturbances.price()),
     ledger_capacity_usage: (operations / FEE_STATS_LEDGERS / core.capacity.classic).toFixed(2),
     fee_charged: distribution(transactions.map((record) => record.feeCharged / units(record))),
     max_fee: distribution(transactions.map((record) => maxFeeOf(record) / units(record))),

@@ -19,6 +19,8 @@ export function invokeHostFunction(context: OpContext, { invokeHostFunctionOp: o
   if (tx.declared === null) return failure('op_malformed');
   const frame = view.isolate();
   const outcome = invoke(frame, { hostFunction: op.hostFunction, source, mode: 'enforce', auth: op.auth });
+  const { restored } = tx.declared;
+  if (!frame.touched().archived.every((key) => restored.has(key))) return failure('entry_archived');
   if (!outcome.ok) return { name: 'function_trapped', diagnostics: outcome.events };
   if (!withinFootprint(frame, tx.declared)) return { name: 'function_trapped', diagnostics: outcome.events };
   frame.commit();
