@@ -10,7 +10,7 @@ import type { Orm } from '../db/orm.ts';
 import { type Sql, inTransaction, pool } from '../db/sql.ts';
 
 /** Name of the advisory lock: one relay at a time over all processes. */
-const RELAY_LOCK = 0x0e7e_17b0;
+export const RELAY_LOCK = 0x0e7e_17b0;
 const BATCH = 1_000;
 const INTERVAL_MS = 50;
 const RETRY_MS = 1_000;

@@ -137,6 +137,18 @@ describe('idempotency', () => {
     expect([foreign.status, foreign.headers.get('idempotent-replayed')]).toEqual([201, null]);
   });
 
+  test('the path belongs to the request: the same body sent elsewhere is another one (F43)', async () => {
+    const ids = [await create('k-6'), await create('k-7')].map((answer) => String(answer.body['id']));
+    const rotate = (id: string | undefined) =>
+      api.request('POST', `/auth/api-keys/${id}/rotate`, {
+        key: one.key,
+        body: {},
+        headers: { 'idempotency-key': 'k-8' },
+      });
+    expect((await rotate(ids[0])).status).toBe(201);
+    expect((await rotate(ids[1])).body['code']).toBe('IDEMPOTENCY_KEY_REUSED');
+  });
+
   test('a stored answer with a secret cannot be read from the database', async () => {
     const { body: created } = await create('k-4');
     const { rows } = await sql<{

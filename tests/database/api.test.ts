@@ -93,6 +93,8 @@ describe('walls', () => {
       null,
       null,
     ]);
+    for (const path of [`/users/${user}`, `/users/${user}/wallet`])
+      expect(JSON.stringify((await api.request('GET', path, { key: one.key })).body)).not.toContain(`G${user}`);
     await sql`update wallets set status = 'READY' where user_id = ${user}`.execute(pool(orm));
     const ready = await api.request('GET', `/users/${user}/wallet/deposit`, { key: one.key });
     expect(ready.body['sep7_uri']).toMatch(

@@ -4,7 +4,7 @@ import { type EventInput, appendEvents, bumpVersion, recordChange } from '../../
 import { type Orm, openOrm } from '../../db/orm.ts';
 import { userResource } from '../../db/resources/user.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
-import { relayOnce } from '../../worker/relay.ts';
+import { RELAY_LOCK, relayOnce } from '../../worker/relay.ts';
 import { type TestDatabase, createTestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -128,6 +128,15 @@ describe('the relay', () => {
     await relayOnce(orm);
     const positions = (await stored('c')).map((row) => BigInt(row.position ?? 0));
     expect(positions).toEqual([...positions].sort((a, b) => (a < b ? -1 : 1)));
+  });
+
+  test('one relays at a time: who finds another at it assigns nothing', async () => {
+    await inTransaction(orm, async (trx) => appendEvents(trx, [await event(trx, 'd', 'user.updated')]));
+    await inTransaction(orm, async (trx) => {
+      await sql`select pg_advisory_xact_lock(${RELAY_LOCK})`.execute(trx);
+      expect(await relayOnce(orm)).toBe(0);
+    });
+    expect(await relayOnce(orm)).toBe(1);
   });
 
   test('many relays at once give each event one position, without gaps', async () => {
