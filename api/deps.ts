@@ -2,15 +2,20 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { Orm } from '../db/orm.ts';
-import type { ChainRpc } from '../providers/chain/port.ts';
 import type { WorkflowClient } from '../workflows/client.ts';
+
+/** What the chain says that an address holds, in stroops, read at one ledger; for comparing our books with it. */
+export type ReadChainBalance = (
+  address: string,
+  asset: { readonly code: string; readonly issuer: string },
+) => Promise<{ readonly ledger: number; readonly value: bigint }>;
 
 export interface ApiDeps {
   readonly orm: Orm;
   readonly config: Config;
   readonly workflows: WorkflowClient;
-  /** for comparing books with the chain; nothing else of the API touches it */
-  readonly chain: Pick<ChainRpc, 'assetBalance'>;
+  /** the only look at the chain: everything else the API reads from its tables */
+  readonly chainBalance: ReadChainBalance;
   readonly log: Logger;
   /** aborted on shutdown: whoever waits answers at once */
   readonly stopping: AbortSignal;

@@ -5,10 +5,9 @@ import type { Config } from '../config/config.ts';
 import { openOrm } from '../db/orm.ts';
 import { ensurePlatformKey } from '../db/resources/api-key.ts';
 import { pool } from '../db/sql.ts';
-import { createChainRpc } from '../providers/chain/rpc.ts';
 import { createWorkflowClient } from '../workflows/client.ts';
 import { buildApp } from './app.ts';
-import type { ApiDeps } from './deps.ts';
+import type { ApiDeps, ReadChainBalance } from './deps.ts';
 import { BASE_PATH } from './route.ts';
 import { routesOf } from './routes.ts';
 
@@ -21,8 +20,8 @@ export interface Api {
   stop(): Promise<void>;
 }
 
-/** Starts serving. Temporal may be down: reads work without it. */
-export async function startApi(config: Config): Promise<Api> {
+/** Starts serving. Temporal and the chain may be down: reads work without them. */
+export async function startApi(config: Config, outside: { chainBalance: ReadChainBalance }): Promise<Api> {
   const log = createLog({ level: config.logLevel, process: 'api' });
   const orm = await openOrm({ url: config.database.url, poolMax: 20, applicationName: 'orchestrator-api' });
   const workflows = createWorkflowClient({
@@ -32,8 +31,7 @@ export async function startApi(config: Config): Promise<Api> {
     paymentSource: config.paymentSource,
   });
   const stopping = new AbortController();
-  const chain = createChainRpc({ url: config.stellar.rpcUrl, networkPassphrase: config.stellar.passphrase });
-  const deps: ApiDeps = { orm, config, workflows, chain, log, stopping: stopping.signal };
+  const deps: ApiDeps = { orm, config, workflows, ...outside, log, stopping: stopping.signal };
   if (config.platformApiKeyHash !== null) await ensurePlatformKey(pool(orm), config.platformApiKeyHash);
 
   const handle = buildApp(routesOf(config), deps).callback();

@@ -12,8 +12,13 @@ export interface ServiceOptions {
 export async function runApi(options: ServiceOptions): Promise<void> {
   loadEnvironment(options);
   const config = loadConfig(process.env, 'api');
-  const { startApi } = await import('../api/server.ts');
-  const api = await startApi(config);
+  const [{ startApi }, { createChainRpc }] = await Promise.all([
+    import('../api/server.ts'),
+    import('../providers/chain/rpc.ts'),
+  ]);
+  const { passphrase, rpcUrl } = config.stellar;
+  const chain = createChainRpc({ url: rpcUrl, networkPassphrase: passphrase });
+  const api = await startApi(config, { chainBalance: chain.assetBalance });
   stopOnSignal(() => api.stop());
 }
 

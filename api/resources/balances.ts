@@ -8,7 +8,6 @@ import { formatAmount } from '../../domain/money.ts';
 import { Refusal, refuseField } from '../../domain/refusal.ts';
 import { Amount, AssetCode, Id } from '../../domain/resources/common.ts';
 import { BalanceSchema, BalanceTransactionSchema } from '../../domain/resources/user.ts';
-import { ProviderError } from '../../providers/errors.ts';
 import { AssetInput, IdParams, limitQuery, listBody, listOf } from '../inputs.ts';
 import { type Call, found, marketplaceOf, route } from '../route.ts';
 
@@ -138,10 +137,11 @@ export const BALANCE_ROUTES = [
 ];
 
 async function readChain(call: Call, address: string, asset: Account['asset']) {
+  const { chainBalance, log } = call.deps;
   try {
-    return await call.deps.chain.assetBalance(address, asset);
+    return await chainBalance(address, asset);
   } catch (error) {
-    if (error instanceof ProviderError) throw new Refusal('UNAVAILABLE', 'the chain cannot be read now');
-    throw error;
+    log.warn({ error, request_id: call.origin.request_id }, 'chain.unreadable');
+    throw new Refusal('UNAVAILABLE', 'the chain cannot be read now');
   }
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Keypair, StrKey } from '@stellar/stellar-sdk/base';
 import { sql } from 'kysely';
 import { startApi } from '../../api/server.ts';
+import { createChainRpc } from '../../providers/chain/rpc.ts';
 import { loadConfig } from '../../config/config.ts';
 import type { Orm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
@@ -37,33 +38,33 @@ export async function startTestApi(overrides: Record<string, string> = {}): Prom
   const platformKey = `pk_sandbox_${randomBytes(16).toString('hex')}`;
   const address = Keypair.random().publicKey();
   const contract = StrKey.encodeContract(randomBytes(32));
-  const api = await startApi(
-    loadConfig(
-      {
-        DATABASE_URL: database.appUrl,
-        TEMPORAL_ADDRESS: '127.0.0.1:1',
-        STELLAR_NETWORK: 'sandbox',
-        NETWORK_PASSPHRASE: 'Sandbox ; November 2026',
-        HORIZON_URL: 'http://127.0.0.1:1',
-        SOROBAN_RPC_URL: 'http://127.0.0.1:1',
-        TRUSTLESS_WORK_URL: 'http://127.0.0.1:1',
-        TRUSTLESS_WORK_API_KEY: 'none',
-        TRUSTLESS_WORK_FEE_WALLET: address,
-        ESCROW_FACTORY_SINGLE: contract,
-        ESCROW_FACTORY_MULTI: contract,
-        ESCROW_WASM_SINGLE: '0'.repeat(64),
-        ESCROW_WASM_MULTI: '0'.repeat(64),
-        ASSETS: `USDC:${address}`,
-        SPONSOR_ADDRESS: address,
-        SANDBOX_CONTROL_URL: 'http://127.0.0.1:1',
-        PLATFORM_API_KEY: platformKey,
-        PORT: '0',
-        LOG_LEVEL: 'silent',
-        ...overrides,
-      },
-      'api',
-    ),
+  const config = loadConfig(
+    {
+      DATABASE_URL: database.appUrl,
+      TEMPORAL_ADDRESS: '127.0.0.1:1',
+      STELLAR_NETWORK: 'sandbox',
+      NETWORK_PASSPHRASE: 'Sandbox ; November 2026',
+      HORIZON_URL: 'http://127.0.0.1:1',
+      SOROBAN_RPC_URL: 'http://127.0.0.1:1',
+      TRUSTLESS_WORK_URL: 'http://127.0.0.1:1',
+      TRUSTLESS_WORK_API_KEY: 'none',
+      TRUSTLESS_WORK_FEE_WALLET: address,
+      ESCROW_FACTORY_SINGLE: contract,
+      ESCROW_FACTORY_MULTI: contract,
+      ESCROW_WASM_SINGLE: '0'.repeat(64),
+      ESCROW_WASM_MULTI: '0'.repeat(64),
+      ASSETS: `USDC:${address}`,
+      SPONSOR_ADDRESS: address,
+      SANDBOX_CONTROL_URL: 'http://127.0.0.1:1',
+      PLATFORM_API_KEY: platformKey,
+      PORT: '0',
+      LOG_LEVEL: 'silent',
+      ...overrides,
+    },
+    'api',
   );
+  const chain = createChainRpc({ url: config.stellar.rpcUrl, networkPassphrase: config.stellar.passphrase });
+  const api = await startApi(config, { chainBalance: chain.assetBalance });
   return {
     url: api.url,
     database,
