@@ -8,7 +8,6 @@ import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { orderWorkflowId } from '../../domain/workflow-ids.ts';
 import { createOrder, driveToProgress, fundedUser, readyUser, untilStatus, verb } from '../support/flows.ts';
-import type { Call } from '../support/stack.ts';
 import { cpuMs } from './support/processes.ts';
 import { type BenchStack, withBenchStack } from './support/stack.ts';
 import { BRACKET, type Counts, endOf, statementsSince, total } from './support/statements.ts';

@@ -18,6 +18,8 @@ export interface BenchStack {
   /** everything that Postgres logged: with `logStatements` each statement, behind its application's name and a `|` */
   readonly postgresLog: string;
   createMarketplace(): Promise<Call>;
+  /** a call of the sandbox's control API */
+  control(method: string, path: string, body?: unknown): Promise<unknown>;
 }
 
 const PASSWORDS = { superuser: 'superuser', owner: 'owner', app: 'app' };
@@ -50,8 +52,9 @@ export async function withBenchStack<T>(
       database: { appUrl, ownerUrl },
       environment: { LOG_LEVEL: 'warn', ...options.environment },
     });
-    await json(`${stack.sandboxUrl}/control/clock`, { mode: 'on_demand' });
-    return await use(benchOf(stack, supervisor.pid('postgres') ?? 0, join(folder, 'logs', 'postgres.log')));
+    const bench = benchOf(stack, supervisor.pid('postgres') ?? 0, join(folder, 'logs', 'postgres.log'));
+    await bench.control('POST', '/control/clock', { mode: 'on_demand' });
+    return await use(bench);
   } finally {
     await stack?.stop();
     await supervisor.stopAll();
@@ -79,25 +82,23 @@ function benchOf(stack: Stack, postgresPid: number, postgresLog: string): BenchS
       });
       return callWith(stack, body.api_key);
     },
+    control: async (method, path, body) => (await send(method, `${stack.sandboxUrl}${path}`, body)).body,
   };
 }
 
 /** Calls with a key. @throws Error for an answer that is not 2xx: a benchmark measures what works */
 function callWith({ apiUrl }: Stack, key: string): Call {
-  return async <T>(method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}) => {
-    const response = await fetch(`${apiUrl}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
-    return { status: response.status, headers: response.headers, body: JSON.parse(text) as T };
-  };
+  return <T>(method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}) =>
+    send<T>(method, `${apiUrl}${path}`, body, { authorization: `Bearer ${key}`, ...headers });
 }
 
-async function json(url: string, body: unknown): Promise<void> {
-  const headers = { 'content-type': 'application/json' };
-  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+async function send<T>(method: string, url: string, body?: unknown, headers: Readonly<Record<string, string>> = {}) {
+  const response = await fetch(url, {
+    method,
+    headers: { 'content-type': 'application/json', ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${url} answered ${response.status}: ${text}`);
+  return { status: response.status, headers: response.headers, body: (text === '' ? null : JSON.parse(text)) as T };
 }
