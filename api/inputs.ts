@@ -42,7 +42,16 @@ export const MetadataInput = z
 
 export const AssetInput = z.string().min(1).max(12).meta({ example: 'USDC' });
 export const ReasonInput = text(500).nullish();
-export const TimeInput = z.iso.datetime({ offset: true }).meta({ example: '2026-11-22T14:00:00.000Z' });
+
+/** In the document: this instead of what the schema that reads the text would say. */
+const as =
+  (documented: Record<string, unknown>) =>
+  ({ jsonSchema }: { jsonSchema: object }): void => {
+    for (const name of Object.keys(jsonSchema)) Reflect.deleteProperty(jsonSchema, name);
+    Object.assign(jsonSchema, documented);
+  };
+const time = { type: 'string', format: 'date-time', example: '2026-11-22T14:00:00.000Z' };
+export const TimeInput = z.iso.datetime({ offset: true }).meta({ override: as(time) });
 
 /** Longer than any business wants to wait, and short enough for every timer. */
 const DURATION_DAYS_MAX = 3_650;
@@ -86,7 +95,7 @@ const limit = z
   .transform((digits) => Number.parseInt(digits, 10))
   .pipe(z.int().max(PAGE_MAX, `RANGE: at most ${PAGE_MAX}`))
   .default(PAGE_DEFAULT)
-  .meta({ override: { type: 'integer', minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT } });
+  .meta({ override: as({ type: 'integer', minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT }) });
 
 /** Query of every list. */
 export const pageQuery = { limit, cursor: CursorInput.meta({ override: { type: 'string' } }) };
@@ -106,7 +115,7 @@ export const flagQuery = z
   .enum(['true', 'false'])
   .transform((text) => text === 'true')
   .optional()
-  .meta({ override: { type: 'boolean' } });
+  .meta({ override: as({ type: 'boolean' }) });
 
 export const metadataQuery = z
   .record(z.string(), z.string())
