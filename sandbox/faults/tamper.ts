@@ -103,18 +103,18 @@ export function createTamper(network: { core: SandboxCore; seed: string; usdc: A
     return builder.build();
   };
   /** Another call in the same envelope: declared and authorised as the network wants it, if it would work there. */
-  const calling = ({ transaction, auth }: Call, args: xdr.InvokeContractArgs): Transaction => {
-    const plain = withOperations(transaction, invocation(args, []));
-    const assembled = assemble(core.view(), plain);
-    return assembled.ok ? assembled.transaction : withOperations(transaction, invocation(args, auth));
+  const calling = (
+    { transaction, auth: honest }: Call,
+    args: xdr.InvokeContractArgs,
+    auth: readonly xdr.SorobanAuthorizationEntry[] = [],
+  ): Transaction => {
+    const assembled = assemble(core.view(), withOperations(transaction, invocation(args, auth)));
+    return assembled.ok ? assembled.transaction : withOperations(transaction, invocation(args, honest));
   };
   const withArgs = (call: Call, change: Change): Transaction | undefined => {
-    const { contractAddress, functionName, args } = call.args;
-    const forged = new xdr.InvokeContractArgs({
-      contractAddress,
-      functionName,
-      args: args.map((value) => deep(value, change)),
-    });
+    const { contractAddress, functionName } = call.args;
+    const args = call.args.args.map(change);
+    const forged = new xdr.InvokeContractArgs({ contractAddress, functionName, args });
     return sameArgs(forged, call.args) ? undefined : calling(call, forged);
   };
   const loot = (source: string): xdr.SorobanAuthorizationEntry =>
@@ -137,8 +137,12 @@ export function createTamper(network: { core: SandboxCore; seed: string; usdc: A
     });
 
   const forge: Record<Forgery, (call: Call) => Transaction | undefined> = {
-    xdr_wrong_amount: (call) => withArgs(call, doubled),
-    xdr_wrong_destination: (call) => withArgs(call, redirected(stranger)),
+    xdr_wrong_amount: (call) => {
+      // A call that states its amount may repeat the escrow's terms beside it, and those must stay true.
+      const stated = call.args.args.some(({ type }) => type === 'scvI128');
+      return withArgs(call, stated ? doubled : (value) => deep(value, doubled));
+    },
+    xdr_wrong_destination: (call) => withArgs(call, (value) => deep(value, redirected(stranger))),
     xdr_wrong_contract: (call) => {
       const { functionName, args } = call.args;
       const contractAddress = new Address(otherContract).toScAddress();
@@ -148,8 +152,7 @@ export function createTamper(network: { core: SandboxCore; seed: string; usdc: A
       const pay = Operation.payment({ destination: stranger, asset: sdkAsset(usdc), amount: '1' });
       return withOperations(transaction, invocation(args, auth), pay);
     },
-    xdr_foreign_auth: ({ transaction, source, args, auth }) =>
-      withOperations(transaction, invocation(args, [...auth, loot(source)])),
+    xdr_foreign_auth: (call) => calling(call, call.args, [...call.auth, loot(call.source)]),
   };
   return (how, envelopeXdr) => {
     const call = callOf(envelopeXdr, passphrase);
