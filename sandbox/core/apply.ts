@@ -5,10 +5,10 @@ import { emittedEvents, movementEvent, parties } from './events.ts';
 import { chargeOf, refundOf } from './fees.ts';
 import type { OpOutcome } from './operations/context.ts';
 import { operationOf } from './operations/table.ts';
-import { encodeResult, type OpResult, type TxCode, type TxResult } from './results.ts';
+import { encodeResult, type OpResult, type OpType, type TxCode, type TxResult } from './results.ts';
 import { accountOfKey, type CoreView } from './state.ts';
 import { toid } from './toid.ts';
-import type { InvokeHostFunction, OperationRecord, TransactionRecord } from './types.ts';
+import type { EntryChange, InvokeHostFunction, OperationRecord, TransactionRecord } from './types.ts';
 
 /** Lowest price per operation, for plain transactions and for contract calls (stroops). */
 export interface BaseFees {
@@ -52,6 +52,26 @@ interface Executed {
   readonly outcome: OpOutcome;
   readonly result: OpResult;
   readonly participants: string[];
+  readonly entries: readonly EntryChange[];
+}
+
+/** What these do is told by the amounts they move; keeping entries for each payment would only fill the memory. */
+const MOVES_MONEY: readonly OpType[] = [
+  'payment',
+  'pathPaymentStrictReceive',
+  'pathPaymentStrictSend',
+  'clawback',
+  'invokeHostFunction',
+];
+
+function entryChanges(before: CoreView, after: CoreView): EntryChange[] {
+  return after.changed().flatMap((key): EntryChange[] => {
+    const [kind, account = '', asset = ''] = key.split('|');
+    if (kind === 'a') return [{ kind: 'account', before: before.account(account), after: after.account(account) }];
+    if (kind !== 't') return [];
+    const line = { before: before.trustline(account, asset), after: after.trustline(account, asset) };
+    return [{ kind: 'trustline', ...line }];
+  });
 }
 
 function executeOperation(
@@ -70,12 +90,14 @@ function executeOperation(
     frame.account(source) === undefined
       ? { name: 'op_no_source_account' }
       : operation.execute({ view: frame, source, tx, sponsorships, invoke });
-  const changed = outcome.name === 'op_success' ? frame.changed() : [];
-  if (outcome.name === 'op_success') frame.commit();
+  const done = outcome.name === 'op_success';
+  const changed = done ? frame.changed() : [];
+  const entries = done && !MOVES_MONEY.includes(operation.type) ? entryChanges(view, frame) : [];
+  if (done) frame.commit();
   const accounts = changed.map((key) => accountOfKey(key)).filter((id) => id !== undefined);
   const participants = [...new Set([source, ...parties(outcome.changes ?? []), ...accounts])];
   const payload = outcome.payload === undefined ? {} : { payload: outcome.payload };
-  return { outcome, participants, result: { type: operation.type, name: outcome.name, ...payload } };
+  return { outcome, participants, entries, result: { type: operation.type, name: outcome.name, ...payload } };
 }
 
 interface Run {
@@ -128,6 +150,7 @@ function operationRecord(tx: Tx, view: CoreView, order: number, index: number, o
     successful: ok,
     participants: one?.participants ?? [entry?.source ?? tx.source],
     changes,
+    entries: ok ? (one?.entries ?? []) : [],
     // Made when somebody asks and not kept: decoded events would be most of a long history's memory.
     get events() {
       if (image !== undefined) return emittedEvents(image);

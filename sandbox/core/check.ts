@@ -68,16 +68,20 @@ function checkSequence(tx: Tx, account: AccountEntry, view: CoreView): TxCode | 
 }
 
 /** Signatures and static form of every operation. */
-function checkOperations(tx: Tx, view: CoreView, checker: SignatureChecker): OpResult[] {
+function checkOperations(tx: Tx, view: CoreView, checker: SignatureChecker, charging: boolean): OpResult[] {
+  let failed = false;
   return tx.operations.map(({ source, own, op }) => {
     const operation = operationOf(op.body);
     if (operation === undefined) return { type: 'payment', name: 'op_not_supported' };
     const { type } = operation;
+    // Before its ledger, core stops looking at the first fault and lets the rest stand as if they were right.
+    if (failed && charging) return { type, name: 'op_success' };
     const account = view.account(source);
-    if (account === undefined && !own) return { type, name: 'op_no_source_account' };
+    const missing = account === undefined && !own;
     const signed = account === undefined ? checker.key(source) : checker.account(account, operation.level);
-    if (!signed) return { type, name: 'op_bad_auth' };
-    return { type, name: operation.check(source) ?? 'op_success' };
+    const fault = missing ? 'op_no_source_account' : signed ? operation.check(source) : 'op_bad_auth';
+    failed ||= fault !== null;
+    return { type, name: fault ?? 'op_success' };
   });
 }
 
@@ -115,7 +119,7 @@ export function checkTransaction(tx: Tx, view: CoreView, charging: boolean): Ref
   if (charging && tx.bump === null && spendable(account, view.baseReserve) < tx.fee) {
     return refusal('txINSUFFICIENT_BALANCE');
   }
-  const operations = checkOperations(tx, view, checker);
+  const operations = checkOperations(tx, view, checker, charging);
   if (operations.some(({ name }) => name !== 'op_success')) return refusal('txFAILED', operations);
   return checker.allUsed() ? null : refusal('txBAD_AUTH_EXTRA');
 }

@@ -215,6 +215,14 @@ export const int64 = (value: bigint): Buffer => {
   return bytes;
 };
 
+/** Bytes that a success carries; an operation which was not reached states them as zeros. */
+const UNREACHED: Partial<Record<OpType, number>> = {
+  accountMerge: 8,
+  invokeHostFunction: 32,
+  pathPaymentStrictReceive: 52,
+  pathPaymentStrictSend: 52,
+};
+
 function encodeOp(result: OpResult): Buffer {
   const outer = (OUTER_CODES as Record<string, number>)[result.name];
   if (outer !== undefined) return int32(outer);
@@ -224,7 +232,7 @@ function encodeOp(result: OpResult): Buffer {
     int32(0),
     int32(OP_TYPE_NUMBERS[result.type]),
     int32(-code),
-    result.payload ?? Buffer.alloc(0),
+    result.payload ?? Buffer.alloc(code === 0 ? (UNREACHED[result.type] ?? 0) : 0),
   ]);
 }
 

@@ -136,6 +136,15 @@ export type InvokeHostFunction = (
   },
 ) => InvokeOutcome;
 
+/** An account or a trustline before and after an operation; undefined is one that did not or does not exist. */
+export type EntryChange =
+  | { readonly kind: 'account'; readonly before: AccountEntry | undefined; readonly after: AccountEntry | undefined }
+  | {
+      readonly kind: 'trustline';
+      readonly before: TrustlineEntry | undefined;
+      readonly after: TrustlineEntry | undefined;
+    };
+
 export interface OperationRecord {
   /** TOID: ledger<<32 | tx order<<12 | operation index (1-based) */
   readonly id: bigint;
@@ -149,6 +158,8 @@ export interface OperationRecord {
   /** every account whose entries it changed or that its movements name */
   readonly participants: string[];
   readonly changes: BalanceChange[];
+  /** what it made of accounts and trustlines, if it did more than move money */
+  readonly entries: readonly EntryChange[];
   /** contract events of this operation, and the classic movements as CAP-67 events */
   readonly events: EmittedEvent[];
 }

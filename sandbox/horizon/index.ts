@@ -1,15 +1,19 @@
-/** The Horizon face: routes, content negotiation, problem documents. */
+/** The Horizon face: routes and what every request has to pass first. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { StrKey, xdr } from '@stellar/stellar-sdk/base';
 import type { SandboxCore } from '../core/core.ts';
-import { type OperationEntry, positionAfter, type TransactionEntry } from '../core/history.ts';
+import { type OperationEntry, positionAfter } from '../core/history.ts';
 import { originOf, queryOf } from '../core/http.ts';
 import { endOfLedger, ledgerOf, toid } from '../core/toid.ts';
 import type { Face, TransactionRecord } from '../core/types.ts';
+import { createLists, joins, type Lists } from './lists.ts';
 import { operationResource } from './operations.ts';
-import { type Ordered, type Page, pageDocument, readPage, slicePage } from './paging.ts';
-import { badField, beforeHistory, notFound, Problem } from './problem.ts';
+import { DEFAULT_HORIZON_OPTIONS, type HorizonOptions } from './options.ts';
+import type { Ordered } from './paging.ts';
+import { badField, beforeHistory, notFound, Problem, rateLimited, staleHistory } from './problem.ts';
+import { createRateLimit } from './rate-limit.ts';
 import { accountResource, feeStatsResource, ledgerResource, rootResource } from './resources.ts';
+import { answer, type Request, send, sendProblem, wantsStream } from './respond.ts';
 import { createStreams, type StreamEvent, type Streams } from './stream.ts';
 import { readEnvelopeForm, submitAndWait, submitAsync } from './submit.ts';
 import { transactionResource } from './transactions.ts';
@@ -19,117 +23,14 @@ export interface HorizonDeps {
   /** Funds a new account; resolves with the transaction. @throws Problem 400 when it exists already */
   readonly friendbot: (address: string) => Promise<TransactionRecord>;
   readonly submitTimeoutMs: number;
+  readonly options?: Partial<HorizonOptions>;
+  /** milliseconds, for the rate limit */
+  readonly now?: () => number;
 }
 
-interface Request {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  readonly query: URLSearchParams;
-  readonly base: string;
-  /** the request's own URL */
-  readonly self: URL;
-  readonly streaming: boolean;
-}
-
-/** A list route: entries in total order and how each is written. */
-interface Listing<T extends Ordered> {
-  readonly entries: readonly T[];
-  readonly keep: (entry: T) => boolean;
-  readonly render: (entry: T) => object;
-}
-
-const TITLES = { 'access-control-allow-origin': '*', 'cache-control': 'no-cache, no-store, max-age=0' };
-
-/** Go's JSON writes these characters escaped. */
-function goJson(body: object, indent: number): string {
-  const text = JSON.stringify(body, null, indent);
-  return text.replace(/[&<>\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
-function send(res: ServerResponse, status: number, body: object, headers: Record<string, string> = {}): void {
-  const type = { 'content-type': 'application/hal+json; charset=utf-8', 'content-disposition': 'inline' };
-  res.writeHead(status, { ...TITLES, ...type, ...headers });
-  res.end(goJson(body, 2));
-}
-
-/** Answers a GET with a document; whoever asked for a stream of it asked for what there is not. */
-function answer(request: Request, body: object, headers: Record<string, string> = {}): void {
-  if (request.streaming) throw new Problem('not_acceptable');
-  send(request.res, 200, body, headers);
-}
-
-function sendProblem(res: ServerResponse, problem: Problem): void {
-  const headers = { ...TITLES, 'content-type': 'application/problem+json; charset=utf-8', ...problem.headers };
-  res.writeHead(problem.status, headers);
-  res.end(goJson(problem.body, 2));
-}
-
-/** Whether the client wants a stream. @throws Problem 406 when it accepts nothing we have */
-function wantsStream(req: IncomingMessage): boolean {
-  const accept = req.headers.accept ?? '';
-  if (accept.includes('text/event-stream')) return true;
-  if (accept === '' || /\*\/\*|application\/\*|application\/(hal\+)?json/.test(accept)) return false;
-  throw new Problem('not_acceptable');
-}
-
-function createLists(core: SandboxCore, streams: Streams) {
-  const list = <T extends Ordered>(request: Request, { entries, keep, render }: Listing<T>): void => {
-    const { req, res, query, self } = request;
-    const lastEventId = req.headers['last-event-id'];
-    const page: Page = readPage(
-      query,
-      typeof lastEventId === 'string' ? lastEventId : undefined,
-      core.latest().sequence,
-    );
-    if (!request.streaming) {
-      const found = slicePage(entries, page, core.oldest(), keep);
-      send(
-        res,
-        200,
-        pageDocument(
-          self,
-          page,
-          found.map(({ id }) => id),
-          found.map(render),
-        ),
-        latestLedger(core),
-      );
-      return;
-    }
-    let { cursor } = page;
-    streams.open(
-      res,
-      (room): StreamEvent[] => {
-        const found = slicePage(entries, { ...page, cursor, order: 'asc', limit: room }, core.oldest(), keep);
-        cursor = found.at(-1)?.id ?? cursor;
-        return found.map((entry) => ({ id: String(entry.id), data: render(entry) }));
-      },
-      page.limit,
-    );
-  };
-  const join = ({ query }: Request): boolean => query.get('join') === 'transactions';
-  const withFailed = ({ query }: Request): boolean => query.get('include_failed') === 'true';
-  const operations = (request: Request, entries: readonly OperationEntry[], failed = withFailed(request)): void =>
-    list(request, {
-      entries,
-      keep: ({ transaction }) => failed || transaction.successful,
-      render: (entry) => operationResource(entry, request.base, join(request)),
-    });
-  const transactions = (request: Request, entries: readonly TransactionEntry[]): void => {
-    const failed = withFailed(request);
-    list(request, {
-      entries,
-      keep: ({ transaction }) => failed || transaction.successful,
-      render: ({ transaction }) => transactionResource(transaction, request.base),
-    });
-  };
-  const ledgers = (request: Request): void =>
-    list(request, {
-      entries: core.history.ledgers,
-      keep: () => true,
-      render: ({ ledger }) => ledgerResource(core, ledger, request.base),
-    });
-  return { operations, transactions, ledgers };
+/** Horizon with its switches. */
+export interface Horizon extends Face {
+  readonly options: HorizonOptions;
 }
 
 function latestLedger(core: SandboxCore): Record<string, string> {
@@ -142,8 +43,6 @@ function maxFeeOf({ envelopeXdr }: TransactionRecord): bigint {
   return BigInt(envelope.type === 'envelopeTypeTx' ? envelope.v1.tx.fee : envelope.v0.tx.fee);
 }
 
-type Lists = ReturnType<typeof createLists>;
-
 function createAccountRoutes(core: SandboxCore, lists: Lists, streams: Streams) {
   const account = (request: Request, id: string): void => {
     const body = accountResource(core, id, request.base);
@@ -152,13 +51,14 @@ function createAccountRoutes(core: SandboxCore, lists: Lists, streams: Streams) 
     // The whole object, again whenever it has changed.
     let told = '';
     const changed = (): StreamEvent[] => {
-      const data = accountResource(core, id, request.base) ?? body;
+      const data = accountResource(core, id, request.base);
+      if (data === undefined) throw notFound();
       const text = JSON.stringify(data);
       if (text === told) return [];
       told = text;
       return [{ data }];
     };
-    streams.open(request.res, changed, 10);
+    streams.open(request, changed, 10);
   };
   const data = (request: Request, id: string, what: string, name: string): void => {
     const found = what === 'data' ? core.view().account(id)?.data[decodeURIComponent(name)] : undefined;
@@ -171,11 +71,13 @@ function createAccountRoutes(core: SandboxCore, lists: Lists, streams: Streams) 
     if (what === undefined) return account(request, id);
     if (name !== undefined) return data(request, id, what, name);
     const { history } = core;
-    // An account without a history row: never created, as far as this server knows.
-    if (history.accountTransactions(id).length === 0 && core.view().account(id) === undefined) throw notFound();
-    if (what === 'payments') return lists.operations(request, history.accountPayments(id));
-    if (what === 'operations') return lists.operations(request, history.accountOperations(id));
-    if (what === 'transactions') return lists.transactions(request, history.accountTransactions(id));
+    // An account that nothing in the kept history names has no row there, whether it exists or not.
+    const newest = history.accountTransactions(id).at(-1);
+    if (newest === undefined || newest.transaction.ledger < core.oldest()) throw notFound();
+    if (what === 'payments') return lists.operations(request, () => history.accountPayments(id));
+    if (what === 'operations') return lists.operations(request, () => history.accountOperations(id));
+    if (what === 'transactions') return lists.transactions(request, () => history.accountTransactions(id));
+    if (what === 'effects') return lists.effects(request, () => history.accountOperations(id), id);
     throw notFound();
   };
 }
@@ -193,24 +95,14 @@ function createHistoryRoutes(core: SandboxCore, lists: Lists) {
     const record = core.transaction(hash);
     if (record === undefined) throw notFound();
     if (what === undefined) return answer(request, transactionResource(record, request.base));
-    const payments = what === 'payments';
-    if (!payments && what !== 'operations') throw notFound();
-    const entries = record.operations.map((operation) => ({
-      id: operation.id,
-      operation,
-      transaction: record,
-      payment: payments,
-    }));
-    const paid = new Set(
-      payments
-        ? between(history.payments, toid(record.ledger, record.order), toid(record.ledger, record.order, 4095)).map(
-            ({ id }) => id,
-          )
-        : [],
-    );
-    return lists.operations(request, payments ? entries.filter(({ id }) => paid.has(id)) : entries, true);
+    const [from, to] = [toid(record.ledger, record.order), toid(record.ledger, record.order, 4095)];
+    const own = (entries: readonly OperationEntry[]) => () => between(entries, from, to);
+    if (what === 'payments') return lists.operations(request, own(history.payments), true);
+    if (what === 'operations') return lists.operations(request, own(history.operations), true);
+    if (what === 'effects') return lists.effects(request, own(history.operations));
+    throw notFound();
   };
-  const operation = (request: Request, text: string): void => {
+  const operation = (request: Request, text: string, what: string | undefined): void => {
     if (!/^\d{1,19}$/.test(text)) throw badField('id', 'Invalid operation id');
     const id = BigInt(text);
     if (ledgerOf(id) < core.oldest()) throw beforeHistory();
@@ -218,7 +110,9 @@ function createHistoryRoutes(core: SandboxCore, lists: Lists) {
     const found = record?.operations[Number(id & 0xfffn) - 1];
     if (record === undefined || found === undefined) throw notFound();
     const entry = { id, operation: found, transaction: record, payment: false };
-    answer(request, operationResource(entry, request.base, request.query.get('join') === 'transactions'));
+    if (what === undefined) return answer(request, operationResource(entry, request.base, joins(request)));
+    if (what !== 'effects') throw notFound();
+    lists.effects(request, () => [entry]);
   };
   const ledger = (request: Request, text: string, what: string | undefined): void => {
     if (!/^\d{1,10}$/.test(text) || Number(text) < 1)
@@ -229,78 +123,108 @@ function createHistoryRoutes(core: SandboxCore, lists: Lists) {
     if (record === undefined) throw notFound();
     if (what === undefined) return answer(request, ledgerResource(core, record, request.base));
     const [from, to] = [toid(sequence), endOfLedger(sequence)];
-    if (what === 'payments') return lists.operations(request, between(history.payments, from, to));
-    if (what === 'operations') return lists.operations(request, between(history.operations, from, to));
-    if (what === 'transactions') return lists.transactions(request, between(history.transactions, from, to));
+    if (what === 'payments') return lists.operations(request, () => between(history.payments, from, to));
+    if (what === 'operations') return lists.operations(request, () => between(history.operations, from, to));
+    if (what === 'transactions') return lists.transactions(request, () => between(history.transactions, from, to));
+    if (what === 'effects') return lists.effects(request, () => between(history.operations, from, to));
     throw notFound();
   };
   return { transaction, operation, ledger };
 }
 
-/** Mounts Horizon's routes under `/horizon`. */
-export function createHorizon(deps: HorizonDeps): Face {
-  const { core, submitTimeoutMs } = deps;
-  const streams = createStreams(core);
+/** GET routes that name nothing but a kind. */
+function collections(core: SandboxCore, lists: Lists): Record<string, (request: Request) => void> {
+  const { history } = core;
+  return {
+    '': (request) => answer(request, rootResource(core, request.base)),
+    health: (request) => answer(request, { database_connected: true, core_up: true, core_synced: true }),
+    fee_stats: (request) => answer(request, feeStatsResource(core, maxFeeOf)),
+    payments: (request) => lists.operations(request, () => history.payments),
+    operations: (request) => lists.operations(request, () => history.operations),
+    transactions: (request) => lists.transactions(request, () => history.transactions),
+    effects: (request) => lists.effects(request, () => history.operations),
+    ledgers: (request) => lists.ledgers(request),
+  };
+}
+
+function createGets(core: SandboxCore, streams: Streams, options: HorizonOptions) {
   const lists = createLists(core, streams);
   const account = createAccountRoutes(core, lists, streams);
   const history = createHistoryRoutes(core, lists);
-
-  const get = async (request: Request, parts: readonly string[]): Promise<void> => {
+  const kinds = collections(core, lists);
+  return (request: Request, parts: readonly string[]): void => {
     const [head = '', id, what, name, ...rest] = parts;
     if (rest.length > 0 || (name !== undefined && head !== 'accounts') || parts.slice(1).includes('')) throw notFound();
-    const { base } = request;
-    if (id === undefined) {
-      if (head === '') return answer(request, rootResource(core, base));
-      if (head === 'health') return answer(request, { database_connected: true, core_up: true, core_synced: true });
-      if (head === 'fee_stats') return answer(request, feeStatsResource(core, maxFeeOf));
-      if (head === 'payments') return lists.operations(request, core.history.payments);
-      if (head === 'operations') return lists.operations(request, core.history.operations);
-      if (head === 'transactions') return lists.transactions(request, core.history.transactions);
-      if (head === 'ledgers') return lists.ledgers(request);
-      throw notFound();
-    }
+    if (options.staleHistory && head !== '' && head !== 'health') throw staleHistory();
+    if (id === undefined && Object.hasOwn(kinds, head)) return kinds[head]?.(request);
+    if (id === undefined) throw notFound();
     if (head === 'accounts') return account(request, id, what, name);
     if (head === 'transactions') return history.transaction(request, id, what);
     if (head === 'ledgers') return history.ledger(request, id, what);
-    if (head === 'operations' && what === undefined) return history.operation(request, id);
+    if (head === 'operations') return history.operation(request, id, what);
     throw notFound();
   };
+}
 
-  const post = async (request: Request, parts: readonly string[]): Promise<void> => {
-    const { req, res, base } = request;
+function createPosts({ core, submitTimeoutMs }: HorizonDeps) {
+  return async (request: Request, parts: readonly string[]): Promise<void> => {
     const [head, ...rest] = parts;
     if (rest.length > 0) throw notFound();
     if (head === 'transactions') {
-      const record = await submitAndWait(core, await readEnvelopeForm(req), submitTimeoutMs);
-      return send(res, 200, transactionResource(record, base));
+      const record = await submitAndWait(core, await readEnvelopeForm(request.req), submitTimeoutMs);
+      return send(request, 200, transactionResource(record, request.base));
     }
     if (head === 'transactions_async') {
-      const { status, body } = submitAsync(core, await readEnvelopeForm(req));
-      return send(res, status, body);
+      const { status, body } = submitAsync(core, await readEnvelopeForm(request.req));
+      return send(request, status, body);
     }
     throw notFound();
   };
+}
 
-  const friendbot = async ({ res, query, base }: Request): Promise<void> => {
-    const address = query.get('addr') ?? '';
+/** What is thrown while a request is answered, as a problem document: a fault of the program is a server error. */
+function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  process.stderr.write(`${JSON.stringify({ event: 'sandbox.error', face: 'horizon', error: String(error) })}\n`);
+  return new Problem('server_error', 'An error occurred while processing this request.');
+}
+
+/** Mounts Horizon's routes under `/horizon`. */
+export function createHorizon(deps: HorizonDeps): Horizon {
+  const options = { ...DEFAULT_HORIZON_OPTIONS, ...deps.options };
+  const streams = createStreams(deps.core, options);
+  const get = createGets(deps.core, streams, options);
+  const post = createPosts(deps);
+  const spend = createRateLimit(options, deps.now ?? Date.now);
+
+  const friendbot = async (request: Request): Promise<void> => {
+    const address = request.query.get('addr') ?? '';
     if (!StrKey.isValidEd25519PublicKey(address)) throw badField('addr', 'invalid address');
-    send(res, 200, transactionResource(await deps.friendbot(address), base));
+    send(request, 200, transactionResource(await deps.friendbot(address), request.base));
+  };
+  const serve = async (req: IncomingMessage, res: ServerResponse, path: string, headers: Record<string, string>) => {
+    const origin = originOf(req);
+    const client = req.socket.remoteAddress ?? '';
+    const credit = (): boolean => spend(client).granted;
+    const streaming = wantsStream(req);
+    const self = new URL(req.url ?? '/', origin);
+    const request = { req, res, query: queryOf(req), base: `${origin}/horizon`, self, streaming, headers, credit };
+    const parts = path.replace(/^\//, '').replace(/\/$/, '').split('/');
+    if (parts[0] === 'friendbot' && parts.length === 1) return friendbot(request);
+    return req.method === 'POST' ? post(request, parts) : get(request, parts);
   };
 
   return {
     prefix: '/horizon',
+    options,
     handle: async (req, res, path) => {
+      const { granted, headers } = spend(req.socket.remoteAddress ?? '');
       try {
-        const origin = originOf(req);
-        const base = `${origin}/horizon`;
-        const streaming = wantsStream(req);
-        const request = { req, res, query: queryOf(req), base, self: new URL(req.url ?? '/', origin), streaming };
-        const parts = path.replace(/^\//, '').replace(/\/$/, '').split('/');
-        if (parts[0] === 'friendbot' && parts.length === 1) return await friendbot(request);
-        return await (req.method === 'POST' ? post(request, parts) : get(request, parts));
+        if (!granted) throw rateLimited();
+        await serve(req, res, path, headers);
       } catch (error) {
-        if (!(error instanceof Problem) || res.headersSent) throw error;
-        return sendProblem(res, error);
+        if (res.headersSent) throw error;
+        sendProblem(res, problemOf(error), headers);
       }
     },
     close: () => streams.close(),

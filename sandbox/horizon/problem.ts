@@ -31,6 +31,7 @@ const PROBLEMS = {
   transaction_malformed: [400, 'Transaction Malformed'],
   transaction_failed: [400, 'Transaction Failed'],
   transaction_submission_timeout: [504, 'Transaction Submission Timeout'],
+  stale_history: [503, 'Historical DB Is Too Stale'],
   service_unavailable: [503, 'Service Unavailable'],
   server_error: [500, 'Internal Server Error'],
 } as const satisfies Record<string, readonly [number, string]>;
@@ -43,6 +44,17 @@ export function notFound(): Problem {
 
 export function badField(field: string, reason: string): Problem {
   return new Problem('bad_request', 'The request you sent was invalid in some way.', { invalid_field: field, reason });
+}
+
+export function rateLimited(): Problem {
+  return new Problem(
+    'rate_limit_exceeded',
+    'This client has used up its credits for now: see the X-RateLimit headers.',
+  );
+}
+
+export function staleHistory(): Problem {
+  return new Problem('stale_history', 'The history of this server is behind the network: ask again later.');
 }
 
 export function beforeHistory(): Problem {
