@@ -32,7 +32,11 @@ export interface OrderBody {
     readonly net: string;
     readonly transaction_hash: string;
   }[];
-  readonly attention: { readonly id: string; readonly reason: string } | null;
+  readonly attention: {
+    readonly id: string;
+    readonly reason: string;
+    readonly allowed_repairs: readonly string[];
+  } | null;
 }
 
 export interface BalanceBody {
