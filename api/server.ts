@@ -11,6 +11,8 @@ import type { ApiDeps, ReadChainBalance } from './deps.ts';
 import { BASE_PATH } from './route.ts';
 import { routesOf } from './routes.ts';
 
+/** Longer than callers and load balancers keep idle connections: who closes first must not be us, amid a request. */
+const KEEP_ALIVE_MS = 75_000;
 /** Connections that are still open by then are cut. */
 const SHUTDOWN_MS = 25_000;
 
@@ -36,6 +38,7 @@ export async function startApi(config: Config, outside: { chainBalance: ReadChai
 
   const handle = buildApp(routesOf(config), deps).callback();
   const server = createServer((request, response) => void handle(request, response));
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   const { host, port } = config.http;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
