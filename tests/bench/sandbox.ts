@@ -17,9 +17,10 @@ import {
   Operation,
   type Transaction,
   TransactionBuilder,
-  type xdr,
+  xdr,
 } from '@stellar/stellar-sdk';
 import { assembleTransaction, type Api, parseRawSimulation } from '@stellar/stellar-sdk/rpc';
+import { ESCROW_KEY } from '../../sandbox/contracts/index.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/server.ts';
 
 const PAYERS = 1_000;
@@ -133,15 +134,62 @@ async function all(url: string, method: string, transactions: readonly Transacti
   return [answers, seconds(start)];
 }
 
-/** Contract calls per second: simulated, sent and applied; what the client does in between is not counted. */
-async function callRate(sandbox: Sandbox, wallets: readonly Keypair[]): Promise<number> {
+/** An escrow that anybody can fund. */
+async function openEscrow(sandbox: Sandbox, owner: Keypair): Promise<string> {
+  const address = owner.publicKey();
+  const api = async (path: string, body: object): Promise<Record<string, unknown>> => {
+    const headers = { 'content-type': 'application/json', 'x-api-key': 'bench.secret' };
+    const options = { method: 'POST', headers, body: JSON.stringify(body) };
+    return (await (await fetch(`${sandbox.url}/trustless-work${path}`, options)).json()) as Record<string, unknown>;
+  };
+  const roles = ['approver', 'serviceProvider', 'platformAddress', 'releaseSigner', 'disputeResolver', 'receiver'];
+  const { unsignedTransaction } = await api('/deployer/single-release', {
+    signer: address,
+    engagementId: 'bench',
+    title: 'Logo',
+    description: 'Three drafts',
+    roles: Object.fromEntries(roles.map((role) => [role, address])),
+    amount: 250,
+    platformFee: 0.5,
+    milestones: [{ description: 'all of it' }],
+    trustline: { address: sandbox.accounts.issuer.publicKey(), symbol: 'USDC' },
+  });
+  const deploy = TransactionBuilder.fromXdr(String(unsignedTransaction), sandbox.core.networkPassphrase);
+  deploy.sign(owner);
+  const sent = api('/helper/send-transaction', { signedXdr: deploy.toXdr() });
+  await new Promise<void>((resolve) => {
+    const stop = sandbox.core.onPending(() => {
+      stop();
+      resolve();
+    });
+  });
+  sandbox.core.closeLedger();
+  return String((await sent)['contractId']);
+}
+
+type MakeCall = (wallet: Keypair, next: Keypair) => xdr.Operation;
+
+const stroop = nativeToScVal(1n, { type: 'i128' });
+const addressOf = (wallet: Keypair): xdr.ScVal => new Address(wallet.publicKey()).toScVal();
+
+function transfers(sandbox: Sandbox): MakeCall {
   const asset = new Asset('USDC', sandbox.accounts.issuer.publicKey());
   const token = new Contract(asset.contractId(sandbox.core.networkPassphrase));
-  const stroops = nativeToScVal(1n, { type: 'i128' });
+  return (wallet, next) => token.call('transfer', addressOf(wallet), addressOf(next), stroop);
+}
+
+async function fundings(sandbox: Sandbox, owner: Keypair): Promise<MakeCall> {
+  const id = await openEscrow(sandbox, owner);
+  const terms = sandbox.core.view().contractData(id, ESCROW_KEY)?.value ?? '';
+  const expected = xdr.ScVal.fromXdr(terms, 'base64');
+  return (wallet) => new Contract(id).call('fund_escrow', addressOf(wallet), expected, stroop);
+}
+
+/** Contract calls per second: simulated, sent and applied; what the client does in between is not counted. */
+async function callRate(sandbox: Sandbox, wallets: readonly Keypair[], make: MakeCall): Promise<number> {
   const calls = wallets.map((wallet, index) => {
-    const to = wallets[(index + 1) % wallets.length] ?? wallet;
-    const parties = [wallet, to].map((one) => new Address(one.publicKey()).toScVal());
-    return transaction(sandbox, wallet, [token.call('transfer', ...parties, stroops)]);
+    const next = wallets[(index + 1) % wallets.length] ?? wallet;
+    return transaction(sandbox, wallet, [make(wallet, next)]);
   });
   const [simulations, simulating] = await all(sandbox.url, 'simulateTransaction', calls);
   const signed = calls.map((call, index) => {
@@ -208,11 +256,17 @@ export async function run(): Promise<void> {
   const sandbox = await startSandbox({ ledgerMs: 0 });
   const wallets = Array.from({ length: PAYERS }, (_, index) => key(`payer ${index}`));
   openWallets(sandbox, wallets);
+  const calls = {
+    'token transfers': transfers(sandbox),
+    'escrow fundings': await fundings(sandbox, wallets[0] as Keypair),
+  };
   for (let round = 1; round <= ROUNDS; round += 1) {
     const closing = closingTime(sandbox, wallets);
     console.log(`ledger of ${PAYERS} payments:   ${closing.toFixed(3)} s (budget < 1 s)`);
-    const rate = await callRate(sandbox, wallets);
-    console.log(`contract calls per second: ${Math.round(rate)} (budget ≥ 200)`);
+    for (const [name, make] of Object.entries(calls)) {
+      const rate = await callRate(sandbox, wallets, make);
+      console.log(`${name} per second: ${Math.round(rate)} (budget ≥ 200)`);
+    }
   }
   await sandbox.close();
   agent.destroy();
