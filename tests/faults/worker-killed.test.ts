@@ -3,11 +3,10 @@
  * nothing happened twice, and the books equal the chain (F1–F5, F24).
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expectCoherent } from '../support/coherent.ts';
 import { type OrderBody, balance, createOrder, fundedUser, getOrder, readyUser } from '../support/flows.ts';
 import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, randomMoment } from '../support/wait.ts';
 
 const ORDERS = 30;
 const KILLS = 4;
@@ -34,7 +33,7 @@ test('thirty orders survive a worker that is killed again and again', async () =
   let finished = false;
   const killing = (async () => {
     for (let kill = 0; kill < KILLS && !finished; kill += 1) {
-      await delay(500 + Math.random() * 3_000);
+      await randomMoment(500, 3_500);
       await stack.killWorker();
       await stack.startWorker();
     }

@@ -1,4 +1,5 @@
 /** Waiting for a condition: the only way a test waits. */
+import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 50;
@@ -23,4 +24,9 @@ export async function eventually<T>(
     if (Date.now() > deadline) throw failure;
     await delay(POLL_MS);
   }
+}
+
+/** For tests that interrupt something at any moment: resolves somewhere between `leastMs` and `mostMs` from now. */
+export async function randomMoment(leastMs: number, mostMs: number): Promise<void> {
+  await delay(randomInt(leastMs, mostMs + 1));
 }

@@ -55,5 +55,6 @@ test('no test is skipped, none runs alone, none sleeps', async () => {
   const tests = (await sourcesOf('tests')).filter(({ path }) => !path.startsWith('tests/tidy/'));
   expect(matches(tests, /\b(test|it|describe)\.(skip|only|todo)\b|\bx(test|it|describe)\(/)).toEqual([]);
   const waiting = tests.filter(({ path }) => path.endsWith('.test.ts'));
-  expect(matches(waiting, /setTimeout\(|timers\/promises/)).toEqual([]);
+  // `.setTimeout(…)` with a dot is the Stellar SDK's: time bounds of a transaction
+  expect(matches(waiting, /(?<!\.)\bsetTimeout\(|timers\/promises/)).toEqual([]);
 });
