@@ -42,8 +42,8 @@ export async function bookMovements(
   const ids = await record(
     trx,
     network.name,
-    wallet.id,
     judged.map(({ movement, verdict }) => ({
+      ownerId: wallet.id,
       movement,
       kind: KINDS[verdict.kind],
       resource: verdict.resource ?? null,
@@ -69,44 +69,44 @@ const KINDS: Record<Verdict['kind'], MovementKind> = {
 };
 
 export interface Recording {
+  /** wallet or escrow id */
+  readonly ownerId: string;
   readonly movement: OwnMovement;
   readonly kind: MovementKind;
   readonly resource: { readonly type: string; readonly id: string } | null;
 }
 
 /**
- * Inserts movements of one owner (wallet or escrow), all in one statement.
+ * Inserts movements of wallets or escrows, all in one statement.
  * @returns per movement its new id, or null when it is recorded already
  */
-export async function record(
-  trx: Sql,
-  network: string,
-  ownerId: string,
-  recordings: readonly Recording[],
-): Promise<(string | null)[]> {
+export async function record(trx: Sql, network: string, recordings: readonly Recording[]): Promise<(string | null)[]> {
   if (recordings.length === 0) return [];
-  const rows = recordings.map(({ movement: { movement, direction, ordinal, counterparty }, kind, resource }) => ({
-    id: newId('movement'),
-    operation_id: movement.operationId,
-    direction,
-    ordinal,
-    asset: movement.asset.code,
-    amount: movement.amount.toString(),
-    counterparty,
-    kind,
-    resource_type: resource?.type ?? null,
-    resource_id: resource?.id ?? null,
-    transaction_hash: movement.transactionHash,
-    ledger: movement.ledger,
-    created_at: movement.closedAt,
-  }));
+  const rows = recordings.map(
+    ({ ownerId, movement: { movement, direction, ordinal, counterparty }, kind, resource }) => ({
+      id: newId('movement'),
+      owner_id: ownerId,
+      operation_id: movement.operationId,
+      direction,
+      ordinal,
+      asset: movement.asset.code,
+      amount: movement.amount.toString(),
+      counterparty,
+      kind,
+      resource_type: resource?.type ?? null,
+      resource_id: resource?.id ?? null,
+      transaction_hash: movement.transactionHash,
+      ledger: movement.ledger,
+      created_at: movement.closedAt,
+    }),
+  );
   const { rows: inserted } = await sql<{ id: string }>`
     insert into movements (network, owner_id, operation_id, direction, ordinal, asset, id, amount, counterparty, kind,
       resource_type, resource_id, transaction_hash, ledger, created_at)
-    select ${network}, ${ownerId}, t.operation_id, t.direction, t.ordinal, t.asset, t.id, t.amount, t.counterparty, t.kind,
+    select ${network}, t.owner_id, t.operation_id, t.direction, t.ordinal, t.asset, t.id, t.amount, t.counterparty, t.kind,
       t.resource_type, t.resource_id, t.transaction_hash, t.ledger, t.created_at
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as t(operation_id bigint, direction text, ordinal int,
-      asset text, id text, amount bigint, counterparty text, kind text, resource_type text, resource_id text,
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as t(owner_id text, operation_id bigint, direction text,
+      ordinal int, asset text, id text, amount bigint, counterparty text, kind text, resource_type text, resource_id text,
       transaction_hash text, ledger int, created_at timestamptz)
     on conflict do nothing returning id`.execute(trx);
   const fresh = new Set(inserted.map(({ id }) => id));
@@ -114,7 +114,7 @@ export async function record(
 }
 
 /** Which of these transactions we sent (inner or outer hash), and which counterparties are contracts of ours. */
-export async function whatIsOurs(
+async function whatIsOurs(
   trx: Sql,
   own: readonly OwnMovement[],
 ): Promise<{ ours: Map<string, string | null>; contracts: Map<string, string> }> {

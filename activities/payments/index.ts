@@ -47,8 +47,8 @@ export function createPaymentActivities(deps: Deps) {
             continue;
           }
           at = step.position;
-          if (step.stored) {
-            pulse.announce();
+          if (step.stored.length > 0) {
+            pulse.announce(step.stored);
             waker.stored();
           }
           await waker.wakeSleepers(at);

@@ -10,7 +10,7 @@ import type { HistoryHead } from '../../providers/chain/port.ts';
 import { foreignTransactionSignal } from '../../workflows/messages.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
 import { ownMovements } from '../booking/classify.ts';
-import { record, whatIsOurs } from '../booking/movements.ts';
+import { type Recording, record } from '../booking/movements.ts';
 import type { Deps } from '../context.ts';
 import { signalIfOpen } from '../wallets/wake.ts';
 import { ledgerOf } from './position.ts';
@@ -30,8 +30,8 @@ export interface ReadStep {
   readonly position: Position;
   /** nothing more is there now */
   readonly complete: boolean;
-  /** something was stored */
-  readonly stored: boolean;
+  /** addresses of ours for which something was stored */
+  readonly stored: readonly string[];
 }
 
 /** Why nothing may be credited now (F29), or null. */
@@ -83,12 +83,12 @@ export function createReader(deps: ReaderDeps): Reader {
     const passed = page.complete ? head.latestLedger : ledgerOf(page.cursor) - 1;
     const to = { cursor: page.cursor, ledger: Math.max(from.ledger, passed) };
     if (to.cursor === from.cursor && to.ledger === from.ledger)
-      return { position: from, complete: page.complete, stored: false };
+      return { position: from, complete: page.complete, stored: [] };
     const done = await inTransaction(orm, (trx) => store(trx, network.name, from, to, page.movements));
     // Somebody else reads too (an attempt that was given up still runs): go on from where the row is.
-    if (done === null) return { position: await position(), complete: false, stored: false };
+    if (done === null) return { position: await position(), complete: false, stored: [] };
     for (const foreign of done.foreign) await reportForeign(deps, foreign);
-    return { position: to, complete: page.complete, stored: done.touched > 0 };
+    return { position: to, complete: page.complete, stored: done.addresses };
   };
 
   return { position, step };
@@ -99,35 +99,6 @@ interface Foreign {
   readonly hash: string;
 }
 
-/** Keeps what is ours and moves the cursor, all or nothing. @returns null when the cursor is not where we came from */
-async function store(trx: Sql, network: string, from: Position, to: Position, page: readonly Movement[]) {
-  const moved = await sql<{ cursor: string }>`
-    update network_cursors set cursor = ${to.cursor}, ledger = ${to.ledger}, updated_at = now()
-    where network = ${network} and reader = 'payments' and cursor = ${from.cursor} returning cursor`.execute(trx);
-  if (moved.rows.length === 0) return null;
-  // Accounts are created with nothing.
-  const movements = page.filter(({ amount }) => amount > 0n);
-  const addresses = new Set(movements.flatMap(({ from: payer, to: payee }) => [payer, payee]));
-  const known = await knownAddresses(
-    trx,
-    [...addresses].filter((address) => address !== null),
-  );
-  const touching = movements.filter(({ from: payer, to: payee }) => known.has(payer ?? '') || known.has(payee ?? ''));
-  if (touching.length > 0) await insertObserved(trx, network, touching);
-  const foreign: Foreign[] = [];
-  for (const [address, owner] of known) {
-    if (owner.escrow_id === null || owner.order_id === null) continue;
-    const own = ownMovements(address, touching);
-    const { ours } = await whatIsOurs(trx, own);
-    const resource = { type: 'order', id: owner.order_id };
-    const recordings = own.map((movement) => ({ movement, kind: 'ESCROW' as const, resource }));
-    await record(trx, network, owner.escrow_id, recordings);
-    const hashes = new Set(own.map(({ movement }) => movement.transactionHash).filter((hash) => !ours.has(hash)));
-    for (const hash of hashes) foreign.push({ orderId: owner.order_id, hash });
-  }
-  return { touched: touching.length, foreign };
-}
-
 interface Owner {
   readonly address: string;
   /** null for a wallet */
@@ -135,16 +106,77 @@ interface Owner {
   readonly order_id: string | null;
 }
 
-/** Which of these addresses are followed: wallets and contracts; not the accounts that only pay fees. */
-async function knownAddresses(trx: Sql, addresses: readonly string[]): Promise<Map<string, Owner>> {
-  if (addresses.length === 0) return new Map();
-  const { rows } = await sql<Owner>`
-    select address, null as escrow_id, null as order_id from wallets
-    where address = any(${[...addresses]}::text[]) and kind not in ('SPONSOR', 'CHANNEL')
-    union all
-    select contract_id, id, order_id from escrows where contract_id = any(${[...addresses]}::text[])`.execute(trx);
-  return new Map(rows.map((row) => [row.address, row]));
+/** Keeps what is ours and moves the cursor, all or nothing. @returns null when the cursor is not where we came from */
+async function store(trx: Sql, network: string, from: Position, to: Position, page: readonly Movement[]) {
+  // Accounts are created with nothing.
+  const movements = page.filter(({ amount }) => amount > 0n);
+  const { moved, owners, ours } = await storeObserved(trx, network, from, to, movements);
+  if (!moved) return null;
+  const foreign: Foreign[] = [];
+  const recordings: Recording[] = [];
+  for (const { address, escrow_id, order_id } of owners) {
+    if (escrow_id === null || order_id === null) continue;
+    const own = ownMovements(address, movements);
+    const resource = { type: 'order', id: order_id };
+    recordings.push(...own.map((movement) => ({ ownerId: escrow_id, movement, kind: 'ESCROW' as const, resource })));
+    const strange = own.map(({ movement }) => movement.transactionHash).filter((hash) => !ours.includes(hash));
+    for (const hash of new Set(strange)) foreign.push({ orderId: order_id, hash });
+  }
+  await record(trx, network, recordings);
+  return { addresses: owners.map(({ address }) => address), foreign };
 }
+
+/**
+ * One statement per page: compare and set the cursor, keep the movements that touch a followed address (wallets and
+ * contracts; not the accounts that only pay fees), and say whose they are and which transactions we sent.
+ */
+async function storeObserved(trx: Sql, network: string, from: Position, to: Position, movements: readonly Movement[]) {
+  const page = JSON.stringify(movements.map(observedRow));
+  const { rows } = await sql<{ moved: boolean; owners: Owner[]; ours: string[] }>`
+    with moved as (
+      update network_cursors set cursor = ${to.cursor}, ledger = ${to.ledger}, updated_at = now()
+      where network = ${network} and reader = 'payments' and cursor = ${from.cursor} returning 1
+    ), page as (
+      select * from jsonb_to_recordset(${page}::jsonb) as t(operation_id bigint, index int, kind text,
+        from_address text, to_address text, asset_code text, asset_issuer text, amount bigint, transaction_hash text,
+        ledger int, closed_at timestamptz)
+    ), touched as (
+      select from_address as address from page union select to_address from page
+    ), owners as (
+      select address, null as escrow_id, null as order_id from wallets
+      where address in (select address from touched) and kind not in ('SPONSOR', 'CHANNEL')
+      union all
+      select contract_id, id, order_id from escrows where contract_id in (select address from touched)
+    ), stored as (
+      insert into observed_movements (network, operation_id, index, kind, from_address, to_address, asset_code,
+        asset_issuer, amount, transaction_hash, ledger, closed_at)
+      select ${network}, p.* from page p
+      where exists (select from moved)
+        and exists (select from owners o where o.address in (p.from_address, p.to_address))
+      on conflict do nothing
+    )
+    select exists (select from moved) as moved,
+      coalesce((select json_agg(o) from owners o), '[]') as owners,
+      array(select inner_hash from chain_transactions where inner_hash in (select transaction_hash from page)
+        union select outer_hash from chain_envelopes where outer_hash in (select transaction_hash from page)) as ours`.execute(
+    trx,
+  );
+  return rows[0] ?? { moved: false, owners: [], ours: [] };
+}
+
+const observedRow = (movement: Movement) => ({
+  operation_id: movement.operationId,
+  index: movement.index,
+  kind: movement.kind,
+  from_address: movement.from,
+  to_address: movement.to,
+  asset_code: movement.asset.code,
+  asset_issuer: movement.asset.issuer,
+  amount: movement.amount.toString(),
+  transaction_hash: movement.transactionHash,
+  ledger: movement.ledger,
+  closed_at: movement.closedAt,
+});
 
 /** Tells the order; idempotent there by the hash. What a crash leaves untold, reconcile tells again. */
 async function reportForeign(deps: ReaderDeps, { orderId, hash }: Foreign): Promise<void> {
@@ -176,29 +208,4 @@ async function report(deps: ReaderDeps, trouble: string | null, head: HistoryHea
     reason: 'BOOKS_DIFFER',
     detail,
   });
-}
-
-async function insertObserved(trx: Sql, network: string, movements: readonly Movement[]): Promise<void> {
-  const rows = movements.map((movement) => ({
-    operation_id: movement.operationId,
-    index: movement.index,
-    kind: movement.kind,
-    from_address: movement.from,
-    to_address: movement.to,
-    asset_code: movement.asset.code,
-    asset_issuer: movement.asset.issuer,
-    amount: movement.amount.toString(),
-    transaction_hash: movement.transactionHash,
-    ledger: movement.ledger,
-    closed_at: movement.closedAt,
-  }));
-  await sql`
-    insert into observed_movements (network, operation_id, index, kind, from_address, to_address, asset_code, asset_issuer,
-      amount, transaction_hash, ledger, closed_at)
-    select ${network}, t.operation_id, t.index, t.kind, t.from_address, t.to_address, t.asset_code, t.asset_issuer,
-      t.amount, t.transaction_hash, t.ledger, t.closed_at
-    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as t(operation_id bigint, index int, kind text,
-      from_address text, to_address text, asset_code text, asset_issuer text, amount bigint, transaction_hash text,
-      ledger int, closed_at timestamptz)
-    on conflict do nothing`.execute(trx);
 }

@@ -53,17 +53,21 @@ export function createStreamSource(deps: { history: ChainHistory; orm: Orm; netw
   };
 }
 
-/** One upstream for all: reads the table that the chain reader fills, and waits for the reader's pulse. */
+/** One upstream for all: reads the table that the chain reader fills, and listens for what it stores. */
 export function createSharedSource(deps: { orm: Orm; network: string; pulse: ReaderPulse }): PaymentSource {
   return {
     next: async ({ address, cursor, holdMs, signal }) => {
       const deadline = performance.now() + holdMs;
-      for (;;) {
-        const beat = deps.pulse.beat();
-        const page = await readObserved(deps.orm, deps.network, address, cursor);
-        const left = deadline - performance.now();
-        if (page.movements.length > 0 || left <= 0) return page;
-        await deps.pulse.next(beat, left, signal);
+      const listener = deps.pulse.listen(address);
+      try {
+        for (;;) {
+          const page = await readObserved(deps.orm, deps.network, address, cursor);
+          const left = deadline - performance.now();
+          if (page.movements.length > 0 || left <= 0) return page;
+          await listener.next(left, signal);
+        }
+      } finally {
+        listener.close();
       }
     },
   };

@@ -81,9 +81,9 @@ function sharedSubject(): Subject {
         const step = await reader.step(at, never);
         if (step === null) throw new Error('the reader stopped');
         at = step.position;
+        pulse.announce(step.stored);
         if (step.complete) break;
       }
-      pulse.announce();
     },
   };
 }
@@ -230,6 +230,6 @@ test('a reader that another one overtook does not move the cursor back, and goes
     await pay(...Array.from({ length: 80 }, (): [string, string] => ['overtaken', '1']));
   await shared.readUp();
   const stored = await slow.position();
-  expect(await slow.step(stale, never)).toMatchObject({ stored: false, position: stored });
+  expect(await slow.step(stale, never)).toMatchObject({ stored: [], position: stored });
   expect(await slow.position()).toEqual(stored);
 });
