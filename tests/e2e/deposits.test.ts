@@ -1,9 +1,10 @@
 /** Money that arrives on chain is credited once, whatever shape it arrives in. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { Account, Asset, Horizon, Keypair, Operation, TransactionBuilder } from '@stellar/stellar-sdk';
+import { Asset, Operation } from '@stellar/stellar-sdk/base';
 import { expectCoherent } from '../support/coherent.ts';
 import { type EventBody, balance, readyUser } from '../support/flows.ts';
 import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
+import { createStranger } from '../support/stranger.ts';
 import { eventually } from '../support/wait.ts';
 
 let stack: TestStack;
@@ -16,33 +17,7 @@ beforeAll(async () => {
 afterEach(() => expectCoherent(stack), 60_000);
 afterAll(() => stack.stop());
 
-/** Somebody of the outside world with USDC, on the network's own API. */
-async function stranger(amount: string) {
-  const key = Keypair.random();
-  const horizon = new Horizon.Server(`${stack.sandboxUrl}/horizon`, { allowHttp: true });
-  await fetch(`${stack.sandboxUrl}/horizon/friendbot?addr=${key.publicKey()}`);
-  const [code = '', issuer = ''] = (stack.env['ASSETS'] ?? '').split(':');
-  const usdc = new Asset(code, issuer);
-  const send = async (...operations: ReturnType<typeof Operation.payment>[]) => {
-    const { sequence } = await horizon.loadAccount(key.publicKey());
-    const builder = new TransactionBuilder(new Account(key.publicKey(), sequence), {
-      fee: '1000',
-      networkPassphrase: stack.env['NETWORK_PASSPHRASE'] ?? '',
-    }).setTimeout(60);
-    for (const operation of operations) builder.addOperation(operation);
-    const transaction = builder.build();
-    transaction.sign(key);
-    return horizon.submitTransaction(transaction, { skipMemoRequiredCheck: true });
-  };
-  await send(Operation.changeTrust({ asset: usdc }));
-  await fetch(`${stack.sandboxUrl}/control/faucet`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ address: key.publicKey(), amount }),
-  });
-  const pay = (destination: string, value: string) => Operation.payment({ destination, asset: usdc, amount: value });
-  return { send, pay };
-}
+const stranger = (amount: string) => createStranger(stack, amount);
 
 test('two payments in one transaction are two deposits (F27)', async () => {
   const { api } = market;
