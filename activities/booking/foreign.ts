@@ -6,9 +6,8 @@ import { contractInflow, contractOutflow } from '../../db/ledger/balances.ts';
 import { inTransaction } from '../../db/sql.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import type { Deps } from '../context.ts';
-import { escrowOf } from '../escrow/call.ts';
 import { waitFor } from '../failure.ts';
-import { correlation, lockOrder } from './order-row.ts';
+import { correlation, escrowOf, lockOrder } from './order-row.ts';
 import { settlementMovements } from './order-transactions.ts';
 import { recipients } from './recipients.ts';
 
@@ -19,7 +18,7 @@ export function createForeignBooking(deps: Deps) {
       if (!landed.successful) return;
       await inTransaction(deps.orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
-        const escrow = await escrowOf(trx, input.order_id);
+        const escrow = escrowOf(order);
         const moves = settlementMovements(deps, order, landed);
         const chain = { transactionHash: landed.hash, ledgerSeq: landed.ledger };
         const common = {

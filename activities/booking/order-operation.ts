@@ -9,18 +9,17 @@ import type { EscrowStatus, OrderStatus, OrderVerb } from '../../domain/statuses
 import type { Deps } from '../context.ts';
 import { openEscrow, walletsReady } from '../escrow/roles.ts';
 import {
-  type LockedOrder,
   type OperationInput,
   type OrderEvent,
+  type OrderRow,
+  changeOrder,
   correlation,
   demand,
   isRepeat,
   lockOrder,
   newOperation,
-  recordOrderChange,
   stateOf,
   storedProblem,
-  updateOrder,
 } from './order-row.ts';
 
 const ENTERED_EVENTS: Partial<Record<OrderStatus, OrderEvent>> = {
@@ -51,16 +50,14 @@ export function createOrderOperationActivities(deps: Deps) {
           if (input.cause === 'AUTO' && !(await walletsReady(trx, order))) return waitForWallet(trx, order, input);
           await openEscrow(trx, deps, order);
         }
-        const begun = await updateOrder(trx, order, {
+        const patch = {
           ...(enters === null ? {} : { status: enters }),
+          ...escrowIs(ESCROW_WHILE[input.verb]?.running),
           waitingFor: null,
           operation: newOperation(input, input.verb, new Date()),
-        });
-        const escrowStatus = ESCROW_WHILE[input.verb]?.running;
-        if (escrowStatus !== undefined) await setEscrowStatus(trx, order.id, escrowStatus);
+        };
         const event = enters === null ? undefined : ENTERED_EVENTS[enters];
-        await recordOrderChange(trx, begun, input, event === undefined ? [] : [event]);
-        return stateOf(begun);
+        return changeOrder(trx, order, patch, input, { events: event === undefined ? [] : [event] });
       });
     },
 
@@ -89,12 +86,9 @@ export function createOrderOperationActivities(deps: Deps) {
           finished_at: new Date().toISOString(),
         };
         const status = back?.ifDead ?? order.status;
-        const after = await updateOrder(trx, order, { status, waitingFor: null, operation: failed });
-        const escrowStatus = ESCROW_WHILE[operation.verb]?.dead;
-        if (escrowStatus !== undefined) await setEscrowStatus(trx, order.id, escrowStatus);
+        const patch = { status, ...escrowIs(ESCROW_WHILE[operation.verb]?.dead), waitingFor: null, operation: failed };
         const event = { type: 'order.operation_failed' as const, change: { operation: failed } };
-        await recordOrderChange(trx, after, origin(operation.request_id), [event]);
-        return stateOf(after);
+        return changeOrder(trx, order, patch, origin(operation.request_id), { events: [event] });
       });
     },
 
@@ -116,15 +110,10 @@ async function voidFundingInside(trx: Sql, orderId: string): Promise<void> {
   await fundDead(trx, key, { marketplaceId: order.marketplaceId, escrowId });
 }
 
+const escrowIs = (escrowStatus: EscrowStatus | undefined) => (escrowStatus === undefined ? {} : { escrowStatus });
+
 const origin = (requestId: string | null) => ({ request_id: requestId, actor: null });
 
-async function waitForWallet(trx: Sql, order: LockedOrder, input: OperationInput): Promise<OrderState> {
-  if (order.waitingFor === 'WALLET') return stateOf(order);
-  const waiting = await updateOrder(trx, order, { waitingFor: 'WALLET' });
-  await recordOrderChange(trx, order, input, []);
-  return stateOf(waiting);
-}
-
-async function setEscrowStatus(trx: Sql, orderId: string, status: EscrowStatus): Promise<void> {
-  await sql`update escrows set status = ${status}, updated_at = now() where order_id = ${orderId}`.execute(trx);
+function waitForWallet(trx: Sql, order: OrderRow, input: OperationInput): OrderState | Promise<OrderState> {
+  return order.waitingFor === 'WALLET' ? stateOf(order) : changeOrder(trx, order, { waitingFor: 'WALLET' }, input);
 }

@@ -4,7 +4,7 @@ import { inTransaction } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
 import type { Deps } from '../context.ts';
-import { correlation, lockOrder, recordOrderChange, stateOf, updateOrder } from './order-row.ts';
+import { changeOrder, correlation, lockOrder, stateOf } from './order-row.ts';
 
 export function createOrderParking({ orm }: Deps) {
   return {
@@ -32,11 +32,9 @@ export function createOrderParking({ orm }: Deps) {
           values (${attention.id}, ${order.marketplaceId}, 'order', ${order.id}, ${correlation().workflowId},
             ${input.reason}, ${JSON.stringify({ message: input.message, detail: input.detail, step: input.step })},
             ${attention.allowed_repairs}, ${attention.since})`.execute(trx);
-        const parked = await updateOrder(trx, order, { operation: { ...operation, status: 'PARKED' } });
-        await recordOrderChange(trx, parked, origin(operation.request_id), [
-          { type: 'order.attention_required', change: { attention } },
-        ]);
-        return stateOf(parked);
+        const event = { type: 'order.attention_required' as const, change: { attention } };
+        const patch = { operation: { ...operation, status: 'PARKED' as const } };
+        return changeOrder(trx, order, patch, origin(operation.request_id), { events: [event] });
       });
     },
 
@@ -48,13 +46,12 @@ export function createOrderParking({ orm }: Deps) {
         const { rows } = await sql<{ id: string }>`
           update attention set cleared_at = now() where resource_id = ${order.id} and cleared_at is null
           returning id`.execute(trx);
-        const running = await updateOrder(trx, order, { operation: { ...operation, status: 'RUNNING' } });
-        const cleared = rows.map(({ id }) => ({
+        const events = rows.map(({ id }) => ({
           type: 'order.attention_cleared' as const,
           change: { attention_id: id },
         }));
-        await recordOrderChange(trx, running, origin(operation.request_id), cleared);
-        return stateOf(running);
+        const patch = { operation: { ...operation, status: 'RUNNING' as const } };
+        return changeOrder(trx, order, patch, origin(operation.request_id), { events });
       });
     },
   };

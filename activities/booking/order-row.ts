@@ -3,18 +3,36 @@
  * transaction. Only the order workflow's activities come here (one writer per row).
  */
 import { activityInfo } from '@temporalio/activity';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type EventInput, recordChange } from '../../db/events.ts';
-import { orderResource } from '../../db/resources/order.ts';
+import { type OrderResource, changedOrder, orderResource } from '../../db/resources/order.ts';
 import type { Sql } from '../../db/sql.ts';
 import type { EventType } from '../../domain/events/index.ts';
 import { allowedVerbs, refusal, transitionOf } from '../../domain/order/machine.ts';
-import type { OperationView, OrderState } from '../../domain/order/shapes.ts';
+import type { EscrowWallets, OperationView, OrderState } from '../../domain/order/shapes.ts';
 import { REASON_TABLE, type Reason } from '../../domain/reasons.ts';
-import type { DueAction, FinalStatus, OrderStatus, OrderVerb, Reservation, WaitingFor } from '../../domain/statuses.ts';
+import type {
+  DueAction,
+  EscrowStatus,
+  FinalStatus,
+  OrderStatus,
+  OrderVerb,
+  Reservation,
+  WaitingFor,
+} from '../../domain/statuses.ts';
 import { refuse } from '../failure.ts';
 
-export interface LockedOrder {
+export interface EscrowRecord {
+  readonly id: string;
+  readonly contractId: string | null;
+  readonly wallets: EscrowWallets | null;
+  /** stroops */
+  readonly amount: bigint;
+  readonly asset: string;
+  readonly platformFeeBps: number;
+}
+
+export interface OrderRow {
   readonly id: string;
   readonly marketplaceId: string;
   readonly buyerId: string;
@@ -36,6 +54,8 @@ export interface LockedOrder {
   readonly dueAction: DueAction | null;
   readonly deliveredAt: Date | null;
   readonly approvedAt: Date | null;
+  /** null before the verb `escrow` */
+  readonly escrow: EscrowRecord | null;
 }
 
 /** What every verb brings along from its caller. */
@@ -48,14 +68,28 @@ export interface OperationInput {
   readonly reason: string | null;
 }
 
-/** @throws ApplicationFailure NOT_FOUND: an order workflow without its row is over */
-export async function lockOrder(trx: Sql, orderId: string): Promise<LockedOrder> {
-  const { rows } = await sql<Omit<LockedOrder, 'amount'> & { amount: string }>`
-    select id, marketplace_id as "marketplaceId", buyer_id as "buyerId", seller_id as "sellerId", amount, asset, title,
-      description, platform_fee_bps as "platformFeeBps", auto, status, reservation, waiting_for as "waitingFor",
-      operation, deadlines, due_times as "dueTimes", due_at as "dueAt", due_action as "dueAction",
-      delivered_at as "deliveredAt", approved_at as "approvedAt"
-    from orders where id = ${orderId} for update`.execute(trx);
+type Raw = Omit<OrderRow, 'amount' | 'escrow'> & {
+  amount: string;
+  escrow: (Omit<EscrowRecord, 'amount'> & { amount: string }) | null;
+};
+
+const SELECT = sql`
+  select o.id, o.marketplace_id as "marketplaceId", o.buyer_id as "buyerId", o.seller_id as "sellerId", o.amount, o.asset,
+    o.title, o.description, o.platform_fee_bps as "platformFeeBps", o.auto, o.status, o.reservation,
+    o.waiting_for as "waitingFor", o.operation, o.deadlines, o.due_times as "dueTimes", o.due_at as "dueAt",
+    o.due_action as "dueAction", o.delivered_at as "deliveredAt", o.approved_at as "approvedAt",
+    (select json_build_object('id', e.id, 'contractId', e.contract_id, 'wallets', e.wallets, 'amount', e.amount::text,
+      'asset', e.asset, 'platformFeeBps', e.platform_fee_bps) from escrows e where e.order_id = o.id) as escrow
+  from orders o`;
+
+/** Whoever locks it writes it. @throws ApplicationFailure NOT_FOUND: an order workflow without its row is over */
+export const lockOrder = (trx: Sql, orderId: string): Promise<OrderRow> => select(trx, orderId, sql`for update`);
+
+/** For looking only. @throws ApplicationFailure NOT_FOUND */
+export const readOrder = (db: Sql, orderId: string): Promise<OrderRow> => select(db, orderId, sql``);
+
+async function select(db: Sql, orderId: string, lock: RawBuilder<unknown>): Promise<OrderRow> {
+  const { rows } = await sql<Raw>`${SELECT} where o.id = ${orderId} ${lock}`.execute(db);
   const row = rows[0];
   if (row === undefined) throw refuse('NOT_FOUND', `order ${orderId} does not exist`);
   return {
@@ -64,12 +98,19 @@ export async function lockOrder(trx: Sql, orderId: string): Promise<LockedOrder>
     dueAt: asDate(row.dueAt),
     deliveredAt: asDate(row.deliveredAt),
     approvedAt: asDate(row.approvedAt),
+    escrow: row.escrow && { ...row.escrow, amount: BigInt(row.escrow.amount) },
   };
+}
+
+/** @throws ApplicationFailure INVALID_STATE when there is none yet */
+export function escrowOf({ id, escrow }: OrderRow): EscrowRecord {
+  if (escrow === null) throw refuse('INVALID_STATE', `order ${id} has no escrow`);
+  return escrow;
 }
 
 const asDate = (value: Date | string | null): Date | null => (value === null ? null : new Date(value));
 
-export function stateOf(order: LockedOrder): OrderState {
+export function stateOf(order: OrderRow): OrderState {
   const { operation, dueAt, dueAction } = order;
   return {
     status: order.status,
@@ -83,10 +124,10 @@ export function stateOf(order: LockedOrder): OrderState {
 }
 
 /** The operation has run already: local activities do run twice after a crash. */
-export const isRepeat = (order: LockedOrder, operationId: string): boolean => order.operation?.id === operationId;
+export const isRepeat = (order: OrderRow, operationId: string): boolean => order.operation?.id === operationId;
 
 /** @throws ApplicationFailure INVALID_STATE when the row does not allow the verb now (F13) */
-export function demand(order: LockedOrder, verb: OrderVerb): NonNullable<ReturnType<typeof transitionOf>> {
+export function demand(order: OrderRow, verb: OrderVerb): NonNullable<ReturnType<typeof transitionOf>> {
   const view = { status: order.status, operation: order.operation, delivered: order.deliveredAt !== null };
   const transition = transitionOf(view, verb);
   if (transition !== null) return transition;
@@ -98,6 +139,8 @@ export function demand(order: LockedOrder, verb: OrderVerb): NonNullable<ReturnT
 }
 
 export interface OrderPatch {
+  /** of the order's escrow */
+  readonly escrowStatus?: EscrowStatus;
   readonly status?: OrderStatus;
   readonly finalStatus?: FinalStatus;
   readonly reservation?: Reservation | null;
@@ -112,69 +155,90 @@ export interface OrderPatch {
   readonly closedAt?: Date;
 }
 
-/** Writes the patch and hands back the order as it stands then. */
-export async function updateOrder(trx: Sql, order: LockedOrder, patch: OrderPatch): Promise<LockedOrder> {
-  const columns: Record<string, unknown> = {
-    status: patch.status,
-    final_status: patch.finalStatus,
-    reservation: patch.reservation,
-    waiting_for: patch.waitingFor,
-    operation: patch.operation === undefined ? undefined : JSON.stringify(patch.operation),
-    due_times: patch.dueTimes === undefined ? undefined : JSON.stringify(patch.dueTimes),
-    due_at: patch.due === undefined ? undefined : (patch.due?.at ?? null),
-    due_action: patch.due === undefined ? undefined : (patch.due?.action ?? null),
-    reserved_at: patch.reservedAt,
-    funded_at: patch.fundedAt,
-    delivered_at: patch.deliveredAt,
-    approved_at: patch.approvedAt,
-    closed_at: patch.closedAt,
-  };
-  const assignments = Object.entries(columns)
-    .filter(([, value]) => value !== undefined)
-    .map(([column, value]) => sql`${sql.ref(column)} = ${value}`);
-  await sql`update orders set ${sql.join([...assignments, sql`updated_at = now()`])} where id = ${order.id}`.execute(
-    trx,
-  );
-  const { finalStatus: _final, due, reservedAt: _reserved, fundedAt: _funded, closedAt: _closed, ...same } = patch;
-  return {
-    ...order,
-    ...same,
-    ...(due === undefined ? {} : { dueAt: due?.at ?? null, dueAction: due?.action ?? null }),
-  };
-}
-
 export interface OrderEvent {
   readonly type: Extract<EventType, `order.${string}`>;
   readonly change?: unknown;
 }
 
-/** Records a change of the order with its events, and events of others that belong to it (`balance.*` of a user). */
-export async function recordOrderChange(
+/** Who asked for it. */
+interface Origin {
+  readonly request_id: string | null;
+  readonly actor: string | null;
+}
+
+/** What happens together with a change: events of the order, and of others that belong to it (`balance.*` of a user). */
+interface Following {
+  readonly events?: readonly OrderEvent[];
+  readonly others?: readonly Pick<EventInput, 'type' | 'resource' | 'object' | 'change'>[];
+}
+
+/** Writes the patch with its events and hands back the state of the order then. */
+export async function changeOrder(
   trx: Sql,
-  order: { readonly id: string; readonly marketplaceId: string },
-  origin: { readonly request_id: string | null; readonly actor: string | null },
-  events: readonly OrderEvent[],
-  others: readonly Pick<EventInput, 'type' | 'resource' | 'object' | 'change'>[] = [],
+  order: OrderRow,
+  patch: OrderPatch,
+  origin: Origin,
+  { events = [], others = [] }: Following = {},
+): Promise<OrderState> {
+  const object = await changedOrder(trx, order.id, columnsOf(patch), patch.escrowStatus ?? null);
+  await recordEvents(trx, order, object, origin, { events, others });
+  const { due } = patch;
+  return stateOf({
+    ...order,
+    status: patch.status ?? order.status,
+    waitingFor: patch.waitingFor === undefined ? order.waitingFor : patch.waitingFor,
+    operation: patch.operation ?? order.operation,
+    deliveredAt: patch.deliveredAt ?? order.deliveredAt,
+    approvedAt: patch.approvedAt ?? order.approvedAt,
+    ...(due === undefined ? {} : { dueAt: due?.at ?? null, dueAction: due?.action ?? null }),
+  });
+}
+
+/** The events of an order that was inserted just now. */
+export async function recordCreation(trx: Sql, order: OrderRow, origin: Origin): Promise<void> {
+  const events = [{ type: 'order.created' }] as const;
+  await recordEvents(trx, order, await orderResource(trx, order.id), origin, { events });
+}
+
+const columnsOf = (patch: OrderPatch): Record<string, unknown> => ({
+  status: patch.status,
+  final_status: patch.finalStatus,
+  reservation: patch.reservation,
+  waiting_for: patch.waitingFor,
+  operation: patch.operation === undefined ? undefined : JSON.stringify(patch.operation),
+  due_times: patch.dueTimes === undefined ? undefined : JSON.stringify(patch.dueTimes),
+  due_at: patch.due === undefined ? undefined : (patch.due?.at ?? null),
+  due_action: patch.due === undefined ? undefined : (patch.due?.action ?? null),
+  reserved_at: patch.reservedAt,
+  funded_at: patch.fundedAt,
+  delivered_at: patch.deliveredAt,
+  approved_at: patch.approvedAt,
+  closed_at: patch.closedAt,
+});
+
+async function recordEvents(
+  trx: Sql,
+  order: OrderRow,
+  object: OrderResource,
+  origin: Origin,
+  { events = [], others = [] }: Following,
 ): Promise<void> {
-  const object = events.length === 0 ? null : await orderResource(trx, order.id);
   const common = {
     marketplaceId: order.marketplaceId,
     actor: origin.actor,
     requestId: origin.request_id,
     ...correlation(),
   };
+  const own = events.map(({ type, change }) => ({
+    type,
+    resource: { type: 'order' as const, id: order.id },
+    object,
+    change: change ?? {},
+    ...common,
+  }));
   await recordChange(trx, {
     resourceId: order.id,
-    events: [
-      ...events.map(({ type, change }) => ({
-        type,
-        resource: { type: 'order' as const, id: order.id },
-        object,
-        change: change ?? {},
-        ...common,
-      })),
-      ...others.map((other) => ({ ...other, ...common })),
-    ],
+    events: [...own, ...others.map((other) => ({ ...other, ...common }))],
   });
 }
 

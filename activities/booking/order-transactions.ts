@@ -12,16 +12,16 @@ import { addDuration } from '../durations.ts';
 import type { Landed } from '../chain/settle.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
-import { type EscrowRecord, escrowOf } from '../escrow/call.ts';
 import { refuse } from '../failure.ts';
 import {
-  type LockedOrder,
+  type EscrowRecord,
   type OrderEvent,
+  type OrderPatch,
+  type OrderRow,
+  changeOrder,
   correlation,
+  escrowOf,
   lockOrder,
-  recordOrderChange,
-  stateOf,
-  updateOrder,
 } from './order-row.ts';
 import { balanceEvent } from './order-verbs.ts';
 import { type PaidOut, recipients } from './recipients.ts';
@@ -33,10 +33,9 @@ export async function bookDeployed(
   landed: Landed,
 ): Promise<OrderState> {
   const order = await lockOrder(trx, orderId);
-  await sql`update escrows set status = 'CREATED', updated_at = now() where order_id = ${orderId}`.execute(trx);
-  const created = await updateOrder(trx, order, { status: 'ESCROW_FUNDING', operation: succeeded(order, stored) });
+  const patch = { status: 'ESCROW_FUNDING', escrowStatus: 'CREATED', operation: succeeded(order, stored) } as const;
   const change = { contract_id: stored.contractId ?? '', transaction_hash: landed.hash };
-  return record(trx, created, [{ type: 'order.escrow_created', change }, { type: 'order.escrow_funding' }]);
+  return record(trx, order, patch, [{ type: 'order.escrow_created', change }, { type: 'order.escrow_funding' }]);
 }
 
 export async function bookFunded(
@@ -47,7 +46,7 @@ export async function bookFunded(
   landed: Landed,
 ): Promise<OrderState> {
   const order = await lockOrder(trx, orderId);
-  const escrow = await escrowOf(trx, orderId);
+  const escrow = escrowOf(order);
   const paid = settlementMovements(deps, order, landed).filter(({ to }) => to === escrow.contractId);
   const total = paid.reduce((sum, { amount }) => sum + amount, 0n);
   if (total !== order.amount || escrow.wallets === null)
@@ -63,18 +62,19 @@ export async function bookFunded(
     transactionHash: landed.hash,
     ledgerSeq: landed.ledger,
   });
-  await sql`update escrows set status = 'FUNDED', updated_at = now() where order_id = ${orderId}`.execute(trx);
-  const funded = await updateOrder(trx, order, {
+  const patch = {
     status: 'IN_PROGRESS',
+    escrowStatus: 'FUNDED',
     reservation: null,
     fundedAt: new Date(),
     due: null,
     operation: succeeded(order, stored),
-  });
+  } as const;
   const change = { amount: formatAmount(amount), asset, transaction_hash: landed.hash };
   const spent = { userId: order.buyerId, amount, transactionHash: landed.hash };
   const debited = await balanceEvent(trx, 'balance.debited', order, spent);
-  return record(trx, funded, [{ type: 'order.escrow_funded', change }, { type: 'order.in_progress' }], [debited]);
+  const events = [{ type: 'order.escrow_funded', change }, { type: 'order.in_progress' }] as const;
+  return record(trx, order, patch, events, [debited]);
 }
 
 export async function bookDelivered(
@@ -87,7 +87,7 @@ export async function bookDelivered(
   const at = new Date();
   // Delivery starts the inspection period, at whose end the money is released without the buyer.
   const inspection = order.deadlines.inspection === null ? null : addDuration(at, order.deadlines.inspection);
-  const delivered = await updateOrder(trx, order, {
+  const patch = {
     deliveredAt: at,
     operation: succeeded(order, stored),
     ...(inspection === null
@@ -96,9 +96,10 @@ export async function bookDelivered(
           due: { at: inspection, action: 'AUTO_RELEASE' as const },
           dueTimes: { ...order.dueTimes, inspection: inspection.toISOString() },
         }),
-  });
+  };
   const evidence = stored.intent.kind === 'DELIVER' ? stored.intent.evidence : [];
-  return record(trx, delivered, [{ type: 'order.delivered', change: { evidence, transaction_hash: landed.hash } }]);
+  const change = { evidence, transaction_hash: landed.hash };
+  return record(trx, order, patch, [{ type: 'order.delivered', change }]);
 }
 
 /** The first of release's two transactions; irreversible, so it is remembered even if the second is proved dead. */
@@ -108,7 +109,7 @@ export async function bookApproved(trx: Sql, orderId: string, stored: StoredTran
     order.operation === null
       ? {}
       : { operation: { ...order.operation, step: 'approved', transaction_hash: stored.innerHash } };
-  return record(trx, await updateOrder(trx, order, { approvedAt: new Date(), ...step }), []);
+  return record(trx, order, { approvedAt: new Date(), ...step }, []);
 }
 
 export async function bookReleased(
@@ -119,7 +120,7 @@ export async function bookReleased(
   landed: Landed,
 ): Promise<OrderState> {
   const order = await lockOrder(trx, orderId);
-  const escrow = await escrowOf(trx, orderId);
+  const escrow = escrowOf(order);
   const out = settlementMovements(deps, order, landed).filter(({ from }) => from === escrow.contractId);
   const total = out.reduce((sum, { amount }) => sum + amount, 0n);
   if (total !== order.amount)
@@ -136,20 +137,21 @@ export async function bookReleased(
   });
   const settlement = await saveSettlement(trx, deps, order, escrow, paid, landed);
   const at = new Date();
-  await sql`update escrows set status = 'RELEASED', updated_at = now() where order_id = ${orderId}`.execute(trx);
-  const closed = await updateOrder(trx, order, {
+  const patch = {
     status: 'CLOSED',
+    escrowStatus: 'RELEASED',
     finalStatus: 'RELEASED',
     waitingFor: null,
     due: null,
     closedAt: at,
     operation: succeeded(order, stored),
-  });
+  } as const;
   const gained = { userId: order.sellerId, amount: settlement.net, transactionHash: landed.hash };
   const credited = await balanceEvent(trx, 'balance.credited', order, gained);
   return record(
     trx,
-    closed,
+    order,
+    patch,
     [
       { type: 'order.released', change: { settlements: [settlement.view], transaction_hash: landed.hash } },
       { type: 'order.closed', change: { final_status: 'RELEASED' } },
@@ -167,7 +169,7 @@ export function settlementMovements(deps: Deps, order: { readonly asset: string 
 async function saveSettlement(
   trx: Sql,
   deps: Deps,
-  order: LockedOrder,
+  order: OrderRow,
   escrow: EscrowRecord,
   paid: readonly PaidOut[],
   landed: Landed,
@@ -204,20 +206,20 @@ const keyOf = (step: string, stored: StoredTransaction) => ({
   updateId: stored.id,
 });
 
-function succeeded(order: LockedOrder, stored: StoredTransaction): OperationView {
+function succeeded(order: OrderRow, stored: StoredTransaction): OperationView {
   if (order.operation === null)
     throw refuse('BOOKS_DIFFER', `order ${order.id} has no operation for ${stored.innerHash}`);
   const finished_at = new Date().toISOString();
   return { ...order.operation, status: 'SUCCEEDED', step: 'booked', transaction_hash: stored.innerHash, finished_at };
 }
 
-async function record(
+function record(
   trx: Sql,
-  order: LockedOrder,
+  order: OrderRow,
+  patch: OrderPatch,
   events: readonly OrderEvent[],
-  others: Parameters<typeof recordOrderChange>[4] = [],
+  others: readonly Awaited<ReturnType<typeof balanceEvent>>[] = [],
 ): Promise<OrderState> {
   const requestId = order.operation?.request_id ?? null;
-  await recordOrderChange(trx, order, { request_id: requestId, actor: null }, events, others);
-  return stateOf(order);
+  return changeOrder(trx, order, patch, { request_id: requestId, actor: null }, { events, others });
 }

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { cancelReservation, reserve } from '../../db/ledger/balances.ts';
 import { InsufficientFunds } from '../../db/ledger/post.ts';
 import { userResource } from '../../db/resources/user.ts';
-import { type Sql, inTransaction } from '../../db/sql.ts';
+import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { formatAmount, parseAmount } from '../../domain/money.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
 import type { CreateOrder } from '../../workflows/messages.ts';
@@ -11,17 +11,17 @@ import type { Deps } from '../context.ts';
 import { addDuration } from '../durations.ts';
 import { refuse } from '../failure.ts';
 import {
-  type LockedOrder,
   type OperationInput,
-  type OrderEvent,
+  type OrderRow,
+  changeOrder,
   correlation,
   demand,
   doneOperation,
   isRepeat,
   lockOrder,
-  recordOrderChange,
+  readOrder,
+  recordCreation,
   stateOf,
-  updateOrder,
 } from './order-row.ts';
 
 export function createOrderVerbs({ orm }: Deps) {
@@ -31,13 +31,13 @@ export function createOrderVerbs({ orm }: Deps) {
       return inTransaction(orm, async (trx) => {
         const inserted = await insertOrder(trx, request);
         const order = await lockOrder(trx, request.order_id);
-        if (inserted) await recordOrderChange(trx, order, request, [{ type: 'order.created' }]);
+        if (inserted) await recordCreation(trx, order, request);
         return stateOf(order);
       });
     },
 
     async loadOrder(input: { order_id: string }): Promise<OrderState> {
-      return inTransaction(orm, async (trx) => stateOf(await lockOrder(trx, input.order_id)));
+      return stateOf(await readOrder(pool(orm), input.order_id));
     },
 
     /**
@@ -54,9 +54,7 @@ export function createOrderVerbs({ orm }: Deps) {
         return inTransaction(orm, async (trx) => {
           const order = await lockOrder(trx, input.order_id);
           if (order.waitingFor === 'DEPOSIT') return stateOf(order);
-          const waiting = await updateOrder(trx, order, { waitingFor: 'DEPOSIT' });
-          await recordOrderChange(trx, order, input, []);
-          return stateOf(waiting);
+          return changeOrder(trx, order, { waitingFor: 'DEPOSIT' }, input);
         });
       }
     },
@@ -80,7 +78,7 @@ async function cancelInside(trx: Sql, input: OperationInput): Promise<OrderState
   if (held) await cancelReservation(trx, keyOf('cancel', input), { marketplaceId, orderId });
   const at = new Date();
   const finalStatus = input.cause === 'DEADLINE' ? 'EXPIRED' : 'CANCELED';
-  const closed = await updateOrder(trx, order, {
+  const patch = {
     status: 'CLOSED',
     finalStatus,
     reservation: null,
@@ -88,14 +86,13 @@ async function cancelInside(trx: Sql, input: OperationInput): Promise<OrderState
     due: null,
     closedAt: at,
     operation: doneOperation(input, 'cancel', at),
-  });
+  } as const;
   const returned = held ? [await balanceEvent(trx, 'balance.released', order)] : [];
-  const events: OrderEvent[] = [
+  const events = [
     { type: 'order.canceled', change: { final_status: finalStatus, reason: input.reason } },
     { type: 'order.closed', change: { final_status: finalStatus } },
-  ];
-  await recordOrderChange(trx, order, input, events, returned);
-  return stateOf(closed);
+  ] as const;
+  return changeOrder(trx, order, patch, input, { events, others: returned });
 }
 
 async function extendInside(trx: Sql, input: ExtendInput): Promise<OrderState> {
@@ -107,14 +104,13 @@ async function extendInside(trx: Sql, input: ExtendInput): Promise<OrderState> {
   if (input.deadline !== 'funding' || old === undefined)
     throw pointed('/deadline', 'NOT_RUNNING', `the ${input.deadline} deadline does not run`);
   if (due <= new Date(old)) throw pointed('/due_at', 'NOT_LATER', `the deadline is ${old} already`);
-  const extended = await updateOrder(trx, order, {
+  const patch = {
     dueTimes: { ...order.dueTimes, [input.deadline]: due.toISOString() },
     due: { at: due, action: 'EXPIRE' },
     operation: doneOperation(input, 'extend', new Date()),
-  });
+  } as const;
   const change = { deadline: input.deadline, due_at: due.toISOString(), reason: input.reason };
-  await recordOrderChange(trx, order, input, [{ type: 'order.extended', change }]);
-  return stateOf(extended);
+  return changeOrder(trx, order, patch, input, { events: [{ type: 'order.extended', change }] });
 }
 
 const keyOf = (step: string, input: OperationInput) => ({
@@ -136,24 +132,23 @@ async function reserveInside(trx: Sql, input: OperationInput): Promise<OrderStat
   const { marketplaceId, buyerId, asset, amount } = order;
   await reserve(trx, keyOf('reserve', input), { marketplaceId, buyerId, orderId: order.id, asset, amount });
   const at = new Date();
-  const reserved = await updateOrder(trx, order, {
+  const patch = {
     status: 'FUNDS_RESERVED',
     reservation: 'HELD',
     waitingFor: null,
     reservedAt: at,
     operation: doneOperation(input, 'reserve', at),
-  });
+  } as const;
   const change = { amount: formatAmount(amount), asset };
   const held = await balanceEvent(trx, 'balance.reserved', order);
-  await recordOrderChange(trx, order, input, [{ type: 'order.funds_reserved', change }], [held]);
-  return stateOf(reserved);
+  return changeOrder(trx, order, patch, input, { events: [{ type: 'order.funds_reserved', change }], others: [held] });
 }
 
 /** What the order did to its buyer's balance, as an event of the user. */
 export async function balanceEvent(
   trx: Sql,
   type: 'balance.reserved' | 'balance.released' | 'balance.debited' | 'balance.credited',
-  order: LockedOrder,
+  order: OrderRow,
   of: { userId: string; amount: bigint; transactionHash: string | null } = {
     userId: order.buyerId,
     amount: order.amount,

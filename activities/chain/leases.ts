@@ -10,6 +10,16 @@ const WAITER_TIMEOUT = '60 seconds';
 
 /** @returns 0 when `owner` holds the source now (a repeat by the holder too), else how many go before it */
 export async function acquireLease(db: Sql, source: string, owner: string, priority: number): Promise<number> {
+  // Nearly always nobody else is there: one statement. A conflict is somebody who came first, or this owner again.
+  const free = await sql<{ owner: string }>`
+    insert into source_leases (source, owner, priority, queued_at, polled_at, held_at)
+    select ${source}, ${owner}, ${priority}, clock_timestamp(), clock_timestamp(), clock_timestamp()
+    where not exists (select from source_leases where source = ${source})
+    on conflict do nothing returning owner`.execute(db);
+  return free.rows.length === 1 ? 0 : queue(db, source, owner, priority);
+}
+
+async function queue(db: Sql, source: string, owner: string, priority: number): Promise<number> {
   const { rows } = await sql<{ heldAt: Date | null }>`
     insert into source_leases as lease (source, owner, priority, queued_at, polled_at)
     values (${source}, ${owner}, ${priority}, clock_timestamp(), clock_timestamp())

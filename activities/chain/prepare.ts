@@ -4,7 +4,7 @@
  */
 import { activityInfo } from '@temporalio/activity';
 import { sql } from 'kysely';
-import { type Sql, inTransaction, pool } from '../../db/sql.ts';
+import { type Sql, pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { Intent } from '../../domain/intents.ts';
 import { ProviderError } from '../../providers/errors.ts';
@@ -119,8 +119,9 @@ async function save(
   const again = existing?.status === 'PREPARED' ? existing : null;
   const id = again?.id ?? newId('chainTransaction');
   const contractId = target.call === null ? null : verified.contractId;
-  await inTransaction(deps.orm, async (trx) => {
-    await sql`
+  // The contract's id is known before anything is signed: a deploy whose answer is lost is found again (F1).
+  await sql`
+    with prepared as (
       insert into chain_transactions (id, intent_key, attempt, intent, workflow_id, marketplace_id, order_id, status,
         source, sequence, max_time, unsigned_envelope, inner_hash, contract_id, signed_ledger, created_at)
       values (${id}, ${key}, ${again?.attempt ?? (existing?.attempt ?? 0) + 1}, ${JSON.stringify(input.intent)},
@@ -130,10 +131,9 @@ async function save(
       on conflict (id) do update set source = excluded.source, sequence = excluded.sequence, max_time = excluded.max_time,
         unsigned_envelope = excluded.unsigned_envelope, inner_hash = excluded.inner_hash,
         contract_id = excluded.contract_id, signed_ledger = excluded.signed_ledger
-      where chain_transactions.status = 'PREPARED'`.execute(trx);
-    // The contract's id is known before anything is signed: a deploy whose answer is lost is found again (F1).
-    if (input.intent.kind === 'DEPLOY_ESCROW')
-      await sql`update escrows set contract_id = ${contractId} where order_id = ${input.intent.orderId}`.execute(trx);
-  });
+      where chain_transactions.status = 'PREPARED'
+    )
+    update escrows set contract_id = ${contractId}
+    where order_id = ${target.orderId} and ${input.intent.kind === 'DEPLOY_ESCROW'}`.execute(pool(deps.orm));
   return id;
 }

@@ -14,7 +14,6 @@ import { bookLanded } from '../booking/index.ts';
 import { lockOrder, stateOf } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { waitFor } from '../failure.ts';
-import { releaseLease } from './leases.ts';
 import { type StoredTransaction, transactionById } from './store.ts';
 
 export type Landed = Extract<TransactionOutcome, { status: 'LANDED' }>;
@@ -42,22 +41,27 @@ async function settle(deps: Deps, id: string): Promise<ChainOutcome> {
   const stored = await transactionById(pool(deps.orm), id);
   if (stored.bookedAt !== null || stored.status === 'DEAD' || stored.status === 'FAILED') return known(deps, stored);
   const { attempt } = activityInfo();
-  if (stored.status === 'SIGNED' || attempt % RESUBMIT_EVERY === 0) await submit(deps, stored);
+  const queued = (stored.status === 'SIGNED' || attempt % RESUBMIT_EVERY === 0) && (await submit(deps, stored));
   const outcome = await look(deps, stored);
+  if (queued && outcome === null) await markSubmitted(deps, stored.id);
   if (outcome === null)
     throw waitFor('PENDING', 'not in a ledger yet', Math.min(LONGEST_WAIT_MS, FIRST_WAITS_MS + attempt * 60));
   if (outcome === 'DEAD') return close(deps, stored, 'DEAD', null);
   return close(deps, stored, outcome.successful ? 'CONFIRMED' : 'FAILED', outcome);
 }
 
-/** Sends the stored bytes. Whatever the node answers, only a look at the ledger tells the outcome. */
-async function submit(deps: Deps, stored: StoredTransaction): Promise<void> {
+/** Sends the stored bytes. Whatever the node answers, only a look at the ledger tells the outcome. @returns whether it took them */
+async function submit(deps: Deps, stored: StoredTransaction): Promise<boolean> {
   if (stored.envelope === null) throw new Error(`transaction ${stored.id} has no envelope`);
   const answer = await deps.rpc.submit(stored.envelope);
   if (answer.status === 'ERROR')
     deps.log.warn({ transaction_id: stored.id, hash: stored.innerHash, code: answer.code }, 'chain.submission_refused');
-  if (answer.status === 'TRY_AGAIN_LATER') return;
-  await sql`update chain_transactions set status = 'SUBMITTED' where id = ${stored.id} and status = 'SIGNED'`.execute(
+  return answer.status !== 'TRY_AGAIN_LATER';
+}
+
+/** What is marked is not sent again at the next look; a crash before it sends the same bytes once more, which is harmless. */
+async function markSubmitted(deps: Deps, id: string): Promise<void> {
+  await sql`update chain_transactions set status = 'SUBMITTED' where id = ${id} and status = 'SIGNED'`.execute(
     pool(deps.orm),
   );
 }
@@ -85,14 +89,18 @@ async function close(
   landed: Landed | null,
 ): Promise<ChainOutcome> {
   const state = await inTransaction(deps.orm, async (trx): Promise<OrderState | null> => {
-    const current = await transactionById(trx, stored.id, true);
-    if (current.bookedAt !== null || current.status === 'DEAD' || current.status === 'FAILED')
-      return stateNow(trx, stored);
-    await sql`update chain_transactions set status = ${status}, ledger = ${landed?.ledger ?? null},
-        fee_charged = ${landed?.feeCharged ?? null}, result_xdr = ${landed?.resultXdr ?? null},
-        confirmed_at = now(), booked_at = now()
-      where id = ${stored.id}`.execute(trx);
-    await releaseLease(trx, stored.intentKey);
+    // Another attempt of this activity may have been faster, and the lease may be its successor's by now.
+    const { rows } = await sql<{ intent_key: string }>`
+      with closed as (
+        update chain_transactions set status = ${status}, ledger = ${landed?.ledger ?? null},
+          fee_charged = ${landed?.feeCharged ?? null}, result_xdr = ${landed?.resultXdr ?? null},
+          confirmed_at = now(), booked_at = now()
+        where id = ${stored.id} and booked_at is null and status not in ('DEAD', 'FAILED') returning intent_key
+      ), freed as (
+        delete from source_leases where owner in (select intent_key from closed)
+      )
+      select intent_key from closed`.execute(trx);
+    if (rows[0] === undefined) return stateNow(trx, stored);
     // Everywhere it is shown by its inner hash: a raised fee bump would change the outer one.
     return status === 'CONFIRMED' && landed !== null
       ? bookLanded(trx, deps, stored, { ...landed, hash: stored.innerHash })

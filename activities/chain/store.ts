@@ -51,8 +51,8 @@ export async function latestAttempt(db: Sql, intentKey: string): Promise<StoredT
 }
 
 /** @throws Error when there is none: its id came from our own history */
-export async function transactionById(db: Sql, id: string, lock = false): Promise<StoredTransaction> {
-  const { rows } = await sql<Raw>`${SELECT} where t.id = ${id} ${lock ? sql`for update of t` : sql``}`.execute(db);
+export async function transactionById(db: Sql, id: string): Promise<StoredTransaction> {
+  const { rows } = await sql<Raw>`${SELECT} where t.id = ${id}`.execute(db);
   if (rows[0] === undefined) throw new Error(`no chain transaction ${id}`);
   return typed(rows[0]);
 }

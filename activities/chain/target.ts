@@ -1,7 +1,7 @@
 /** What a transaction is held against: built anew from rows and chain state at each look, for preparing and for signing. */
 import { FeeBumpTransaction, TransactionBuilder } from '@stellar/stellar-sdk/base';
 import { sql } from 'kysely';
-import { type Sql, inTransaction } from '../../db/sql.ts';
+import { type Sql, pool } from '../../db/sql.ts';
 import type { Intent } from '../../domain/intents.ts';
 import { TRANSACTION_FEE_CAP } from '../../domain/limits.ts';
 import { PROVISIONING_LIFETIME_S, buildProvisioning } from '../../providers/chain/classic.ts';
@@ -33,15 +33,14 @@ export interface Target {
 
 /** Null while something the intent needs (a wallet) is not ready. */
 export async function resolveTarget(deps: Deps, intent: Intent): Promise<Target | null> {
-  return inTransaction(deps.orm, (trx) =>
-    intent.kind === 'PROVISION_WALLETS'
-      ? provisioningTarget(trx, deps, intent.batchId)
-      : escrowTarget(trx, deps, intent),
-  );
+  const db = pool(deps.orm);
+  return intent.kind === 'PROVISION_WALLETS'
+    ? provisioningTarget(db, deps, intent.batchId)
+    : escrowTarget(db, deps, intent);
 }
 
-async function escrowTarget(trx: Sql, deps: Deps, intent: Exclude<Intent, { kind: 'PROVISION_WALLETS' }>) {
-  const resolved = await resolveCall(trx, deps, intent);
+async function escrowTarget(db: Sql, deps: Deps, intent: Exclude<Intent, { kind: 'PROVISION_WALLETS' }>) {
+  const resolved = await resolveCall(db, deps, intent);
   if (resolved === null) return null;
   const { call, order, signer } = resolved;
   return {
@@ -83,14 +82,14 @@ interface BatchWallet {
 }
 
 /** Wallets are created by a transaction that we build ourselves: verifying it is comparing it with a second building. */
-async function provisioningTarget(trx: Sql, deps: Deps, batchId: string): Promise<Target> {
+async function provisioningTarget(db: Sql, deps: Deps, batchId: string): Promise<Target> {
   const { rows: wallets } = await sql<BatchWallet>`
-    select id, kind, address from wallets where batch_id = ${batchId} order by id`.execute(trx);
+    select id, kind, address from wallets where batch_id = ${batchId} order by id`.execute(db);
   const signatories = wallets.flatMap(({ id, address }) => (address === null ? [] : [{ walletId: id, address }]));
   if (signatories.length === 0 || signatories.length < wallets.length)
     throw refuse('INVALID_STATE', `batch ${batchId} has wallets without keys`);
   const channels = wallets.some((wallet) => wallet.kind === 'CHANNEL');
-  const channel = channels ? null : await firstChannel(trx);
+  const channel = channels ? null : await firstChannel(db);
   const source = channel?.address ?? deps.sponsorAddress;
   const asset = deps.network.assets[0];
   const rebuild = async () => {
@@ -128,10 +127,10 @@ async function provisioningTarget(trx: Sql, deps: Deps, batchId: string): Promis
   };
 }
 
-async function firstChannel(trx: Sql): Promise<Signatory | null> {
+async function firstChannel(db: Sql): Promise<Signatory | null> {
   const { rows } = await sql<Signatory>`
     select id as "walletId", address from wallets where kind = 'CHANNEL' and status = 'READY' order by id limit 1`.execute(
-    trx,
+    db,
   );
   return rows[0] ?? null;
 }

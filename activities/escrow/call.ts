@@ -1,49 +1,29 @@
 /** From an intent to the exact call on the contract: every amount and address comes from our rows, at each preparation. */
-import { sql } from 'kysely';
 import type { Sql } from '../../db/sql.ts';
 import type { EscrowCall } from '../../domain/chain.ts';
 import type { Intent } from '../../domain/intents.ts';
 import { DESCRIPTION_MAX, TITLE_MAX } from '../../domain/limits.ts';
 import type { EscrowWallets } from '../../domain/order/shapes.ts';
-import { type LockedOrder, lockOrder } from '../booking/order-row.ts';
+import { type EscrowRecord, type OrderRow, escrowOf, readOrder } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
 import { completeRoles } from './roles.ts';
 
 export type EscrowIntent = Exclude<Intent, { kind: 'PROVISION_WALLETS' }>;
 
-export interface EscrowRecord {
-  readonly id: string;
-  readonly contractId: string | null;
-  readonly wallets: EscrowWallets | null;
-  /** stroops */
-  readonly amount: bigint;
-  readonly asset: string;
-  readonly platformFeeBps: number;
-}
-
 export interface ResolvedCall {
   readonly call: EscrowCall;
-  readonly order: LockedOrder;
+  readonly order: OrderRow;
   readonly escrow: EscrowRecord & { readonly wallets: EscrowWallets };
   /** the wallet that signs; its account is the transaction's source */
   readonly signer: EscrowWallets[keyof EscrowWallets];
 }
 
-export async function escrowOf(trx: Sql, orderId: string): Promise<EscrowRecord> {
-  const { rows } = await sql<Omit<EscrowRecord, 'amount'> & { amount: string }>`
-    select id, contract_id as "contractId", wallets, amount, asset, platform_fee_bps as "platformFeeBps"
-    from escrows where order_id = ${orderId}`.execute(trx);
-  const row = rows[0];
-  if (row === undefined) throw refuse('INVALID_STATE', `order ${orderId} has no escrow`);
-  return { ...row, amount: BigInt(row.amount) };
-}
-
 /** Null while a wallet that plays a role is not ready. */
-export async function resolveCall(trx: Sql, deps: Deps, intent: EscrowIntent): Promise<ResolvedCall | null> {
-  const order = await lockOrder(trx, intent.orderId);
-  const escrow = await escrowOf(trx, intent.orderId);
-  const wallets = escrow.wallets ?? (await completeRoles(trx, order));
+export async function resolveCall(db: Sql, deps: Deps, intent: EscrowIntent): Promise<ResolvedCall | null> {
+  const order = await readOrder(db, intent.orderId);
+  const escrow = escrowOf(order);
+  const wallets = escrow.wallets ?? (await completeRoles(db, order));
   if (wallets === null) return null;
   const [signer, call] = callOf(deps, intent, order, escrow, wallets);
   return { call, order, escrow: { ...escrow, wallets }, signer };
@@ -52,7 +32,7 @@ export async function resolveCall(trx: Sql, deps: Deps, intent: EscrowIntent): P
 function callOf(
   deps: Deps,
   intent: EscrowIntent,
-  order: LockedOrder,
+  order: OrderRow,
   escrow: EscrowRecord,
   wallets: EscrowWallets,
 ): [EscrowWallets[keyof EscrowWallets], EscrowCall] {
@@ -97,7 +77,7 @@ function callOf(
 
 function termsOf(
   { network }: Deps,
-  order: LockedOrder,
+  order: OrderRow,
   escrow: EscrowRecord,
   wallets: EscrowWallets,
 ): Extract<EscrowCall, { fn: 'deploy' }>['terms'] {

@@ -16,7 +16,7 @@ import type { Sql } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { EscrowWallets, WalletRef } from '../../domain/order/shapes.ts';
 import type { WalletKind } from '../../domain/statuses.ts';
-import type { LockedOrder } from '../booking/order-row.ts';
+import type { OrderRow } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 
 interface WalletCandidate {
@@ -28,7 +28,7 @@ interface WalletCandidate {
   readonly address: string | null;
 }
 
-async function candidates(trx: Sql, order: LockedOrder): Promise<WalletCandidate[]> {
+async function candidates(trx: Sql, order: OrderRow): Promise<WalletCandidate[]> {
   const { rows } = await sql<WalletCandidate>`
     select id, user_id as "userId", kind, provider, status, address from wallets
     where user_id in (${order.buyerId}, ${order.sellerId})
@@ -39,7 +39,7 @@ async function candidates(trx: Sql, order: LockedOrder): Promise<WalletCandidate
 }
 
 /** The wallets for an order's escrow, or null while one of them is not ready. */
-async function assignRoles(trx: Sql, order: LockedOrder): Promise<EscrowWallets | null> {
+async function assignRoles(trx: Sql, order: OrderRow): Promise<EscrowWallets | null> {
   const wallets = await candidates(trx, order);
   const ready = (found: WalletCandidate | undefined): WalletRef | null =>
     found?.status === 'READY' && found.address !== null ? { wallet_id: found.id, address: found.address } : null;
@@ -64,12 +64,12 @@ async function assignRoles(trx: Sql, order: LockedOrder): Promise<EscrowWallets 
   };
 }
 
-export async function walletsReady(trx: Sql, order: LockedOrder): Promise<boolean> {
+export async function walletsReady(trx: Sql, order: OrderRow): Promise<boolean> {
   return (await assignRoles(trx, order)) !== null;
 }
 
 /** Inserts the escrow row in CREATING, or finds it; its roles are filled in when every wallet is ready. */
-export async function openEscrow(trx: Sql, { network, gateway }: Deps, order: LockedOrder): Promise<void> {
+export async function openEscrow(trx: Sql, { network, gateway }: Deps, order: OrderRow): Promise<void> {
   const factory = network.factories.SINGLE_RELEASE;
   const wallets = await assignRoles(trx, order);
   await sql`
@@ -84,7 +84,7 @@ export async function openEscrow(trx: Sql, { network, gateway }: Deps, order: Lo
 }
 
 /** Completes the roles of an escrow whose wallets were not ready when it was opened. Null: still not. */
-export async function completeRoles(trx: Sql, order: LockedOrder): Promise<EscrowWallets | null> {
+export async function completeRoles(trx: Sql, order: OrderRow): Promise<EscrowWallets | null> {
   const wallets = await assignRoles(trx, order);
   if (wallets !== null)
     await sql`update escrows set wallets = ${JSON.stringify(wallets)} where order_id = ${order.id} and wallets = 'null'::jsonb`.execute(

@@ -4,7 +4,7 @@
  */
 import { sign as ed25519 } from 'node:crypto';
 import { sql } from 'kysely';
-import { recordOrderChange, lockOrder, updateOrder, correlation } from '../booking/order-row.ts';
+import { correlation } from '../booking/order-row.ts';
 import { fundSaved } from '../../db/ledger/balances.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { INCLUSION_FEE_BID } from '../../domain/limits.ts';
@@ -43,7 +43,7 @@ export function createSignActivity(deps: Deps) {
       const passphrase = deps.network.passphrase;
       const inner = signEnvelope(stored.unsignedEnvelope, passphrase, unique.map(signingKey));
       const outer = feeBump(inner, passphrase, signingKey(sponsor), { maxFeePerOp: INCLUSION_FEE_BID });
-      await inTransaction(deps.orm, (trx) => saveSigned(trx, stored, target, outer, ledger));
+      await saveSigned(deps, stored, target, outer, ledger);
       return { status: 'SIGNED' };
     },
   };
@@ -78,24 +78,22 @@ async function openKeys(deps: Deps, signatories: readonly Signatory[]): Promise<
   );
 }
 
+/** A funding books what may leave the wallet from now on in the transaction that saves its envelope. */
 async function saveSigned(
-  trx: Sql,
+  deps: Deps,
   stored: StoredTransaction,
   target: Target,
   outer: { envelope: string; hash: string },
   ledger: number,
 ): Promise<void> {
-  const { rows } = await sql<{ id: string }>`
-    update chain_transactions set status = 'SIGNED', signed_at = now(), signed_ledger = ${ledger}
-    where id = ${stored.id} and status = 'PREPARED' and inner_hash = ${stored.innerHash} returning id`.execute(trx);
-  // Another attempt of this activity was faster: its envelope is the one that counts.
-  if (rows[0] === undefined) return;
-  await sql`insert into chain_envelopes (outer_hash, transaction_id, envelope, created_at)
-    values (${outer.hash}, ${stored.id}, ${outer.envelope}, now())`.execute(trx);
-  const resolved = target.call;
-  if (resolved === null) return;
-  const { escrow, order } = resolved;
-  if (stored.intent.kind === 'FUND_ESCROW')
+  const { call } = target;
+  if (call === null || stored.intent.kind !== 'FUND_ESCROW') {
+    await save(pool(deps.orm), stored, outer, ledger);
+    return;
+  }
+  const { escrow, order } = call;
+  await inTransaction(deps.orm, async (trx) => {
+    if (!(await save(trx, stored, outer, ledger))) return;
     await fundSaved(
       trx,
       { workflowId: correlation().workflowId, step: 'fund-saved', updateId: stored.id },
@@ -107,14 +105,34 @@ async function saveSigned(
         amount: escrow.amount,
       },
     );
-  await showSigned(trx, order.id, stored.innerHash);
+  });
 }
 
-/** The hash is on the order as soon as the transaction may land. */
-async function showSigned(trx: Sql, orderId: string, hash: string): Promise<void> {
-  const order = await lockOrder(trx, orderId);
-  if (order.operation === null) return;
-  const operation = { ...order.operation, step: 'signed', transaction_hash: hash };
-  await updateOrder(trx, order, { operation, waitingFor: null });
-  await recordOrderChange(trx, order, { request_id: null, actor: null }, []);
+/**
+ * Envelope, state, and the hash on the order as soon as the transaction may land, in one statement.
+ * @returns false when another attempt of this activity was faster: its envelope is the one that counts
+ */
+async function save(
+  db: Sql,
+  stored: StoredTransaction,
+  outer: { envelope: string; hash: string },
+  ledger: number,
+): Promise<boolean> {
+  const shown = JSON.stringify({ step: 'signed', transaction_hash: stored.innerHash });
+  const { rows } = await sql<{ id: string }>`
+    with signed as (
+      update chain_transactions set status = 'SIGNED', signed_at = now(), signed_ledger = ${ledger}
+      where id = ${stored.id} and status = 'PREPARED' and inner_hash = ${stored.innerHash} returning id, order_id
+    ), saved as (
+      insert into chain_envelopes (outer_hash, transaction_id, envelope, created_at)
+      select ${outer.hash}, id, ${outer.envelope}, now() from signed
+    ), shown as (
+      update orders set operation = operation || ${shown}::jsonb, waiting_for = null, updated_at = now()
+      where id in (select order_id from signed) and operation is not null returning id
+    ), counted as (
+      insert into resource_counters as c (resource_id, version, sequence) select id, 1, 0 from shown
+      on conflict (resource_id) do update set version = c.version + 1
+    )
+    select id from signed`.execute(db);
+  return rows[0] !== undefined;
 }

@@ -2,7 +2,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { allowedVerbs } from '../../domain/order/machine.ts';
 import type { OrderResource } from '../../domain/resources/order.ts';
-import type { OrderStatus } from '../../domain/statuses.ts';
+import type { EscrowStatus, OrderStatus } from '../../domain/statuses.ts';
 import type { Sql } from '../sql.ts';
 import {
   type CreatedBetween,
@@ -46,14 +46,20 @@ const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 
     'allowed_repairs', a.allowed_repairs)
   from attention a where a.resource_id = o.id and a.cleared_at is null order by a.since limit 1)`;
 
-const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) => sql<Selected>`
+const select = (where: RawBuilder<unknown>, rest?: RawBuilder<unknown>) => selectFrom(sql`orders`, where, rest);
+
+const selectFrom = (
+  source: RawBuilder<unknown>,
+  where: RawBuilder<unknown>,
+  rest: RawBuilder<unknown> = sql``,
+) => sql<Selected>`
   select o.id, o.client_order_ref, o.buyer_id, o.seller_id, o.amount::text as amount, o.asset, o.title, o.description,
     o.platform_fee_bps, o.auto, o.status, o.final_status, o.reservation, coalesce(c.version, 0) as version,
     o.waiting_for, o.operation, ${ESCROW} as escrow, ${MILESTONES} as milestones, o.deadlines,
     ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements, ${ATTENTION} as attention, o.metadata,
     ${iso('o.created_at')} as created_at, ${iso('o.updated_at')} as updated_at, ${iso('o.reserved_at')} as reserved_at,
     ${iso('o.funded_at')} as funded_at, ${iso('o.delivered_at')} as delivered_at, ${iso('o.closed_at')} as closed_at
-  from orders o left join resource_counters c on c.resource_id = o.id
+  from ${source} o left join resource_counters c on c.resource_id = o.id
   where ${where} ${rest}`;
 
 function toResource({ due_at, due_action, ...row }: Selected): OrderResource {
@@ -83,6 +89,36 @@ export async function orderResource(trx: Sql, orderId: string): Promise<OrderRes
   const row = (await select(sql`o.id = ${orderId}`).execute(trx)).rows[0];
   if (row === undefined) throw new Error(`no order ${orderId}`);
   return toResource(row);
+}
+
+/**
+ * Writes columns of the order, and its escrow's status, in one statement; `undefined` leaves a column as it is.
+ * @returns the order as GET shows it then
+ * @throws Error when there is no such order
+ */
+export async function changedOrder(
+  trx: Sql,
+  orderId: string,
+  columns: Readonly<Record<string, unknown>>,
+  escrowStatus: EscrowStatus | null,
+): Promise<OrderResource> {
+  const assignments = Object.entries(columns)
+    .filter(([, value]) => value !== undefined)
+    .map(([column, value]) => sql`${sql.ref(column)} = ${value}`);
+  const { rows } = await sql<Selected>`
+    with changed as (
+      update orders set ${sql.join([...assignments, sql`updated_at = now()`])} where id = ${orderId} returning *
+    ), escrowed as (
+      update escrows set status = ${escrowStatus}, updated_at = now()
+      where order_id = ${orderId} and ${escrowStatus}::text is not null
+    )
+    ${selectFrom(sql`changed`, sql`true`)}`.execute(trx);
+  if (rows[0] === undefined) throw new Error(`no order ${orderId}`);
+  const order = toResource(rows[0]);
+  // What a statement writes elsewhere it does not see itself.
+  return escrowStatus === null || order.escrow === null
+    ? order
+    : { ...order, escrow: { ...order.escrow, status: escrowStatus } };
 }
 
 /** The order of this marketplace with this id, or null. */
