@@ -17,7 +17,7 @@ import { createFacedCore } from './faults/core.ts';
 import { withFaults } from './faults/http.ts';
 import { createFaults, type Faults } from './faults/registry.ts';
 import { createTamper } from './faults/tamper.ts';
-import { createHorizon } from './horizon/index.ts';
+import { createHorizon, type Horizon } from './horizon/index.ts';
 import { SUBMIT_TIMEOUT_MS } from './horizon/submit.ts';
 import { createRpc } from './rpc/index.ts';
 import { createTrustlessWork, type TrustlessWork } from './trustless-work/index.ts';
@@ -48,6 +48,7 @@ export interface Sandbox {
   readonly clock: Clock;
   readonly faults: Faults;
   readonly accounts: GenesisAccounts;
+  readonly horizon: Horizon;
   readonly trustlessWork: TrustlessWork;
   close(): Promise<void>;
 }
@@ -146,19 +147,20 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   server.keepAliveTimeout = 60_000;
   const url = `http://${host}:${await listen(server, port, host)}`;
   const trustlessWork = createTrustlessWork({ core: faced, deployment });
-  const outside = [
-    createHorizon({
-      core: faced,
-      friendbot: createFriendbot(core, network.friendbot),
-      submitTimeoutMs: options.submitTimeoutMs ?? SUBMIT_TIMEOUT_MS,
-    }),
-    createRpc({ core: faced, friendbotUrl: `${url}/horizon/friendbot` }),
-    trustlessWork,
-  ];
+  const horizon = createHorizon({
+    core: faced,
+    friendbot: createFriendbot(core, network.friendbot),
+    submitTimeoutMs: options.submitTimeoutMs ?? SUBMIT_TIMEOUT_MS,
+  });
+  const outside = [horizon, createRpc({ core: faced, friendbotUrl: `${url}/horizon/friendbot` }), trustlessWork];
   const info = describe(network, url);
   faces.push(
     ...outside.map((face) => withFaults(face, faulty)),
-    createControl({ ...network, info: () => info, trustlessWork: trustlessWork.options }),
+    createControl({
+      ...network,
+      info: () => info,
+      switches: { horizon: horizon.options, 'trustless-work': trustlessWork.options },
+    }),
   );
   const close = async (): Promise<void> => {
     clock.stop();
@@ -169,5 +171,5 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     });
     journal.close();
   };
-  return { url, core, clock, faults, accounts, trustlessWork, close };
+  return { url, core, clock, faults, accounts, horizon, trustlessWork, close };
 }

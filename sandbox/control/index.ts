@@ -25,8 +25,8 @@ export interface ControlDeps {
   readonly startOver: () => void;
   /** what `GET /control/info` answers */
   readonly info: () => object;
-  /** switches of the Trustless Work face, changed by `POST /control/trustless-work` */
-  readonly trustlessWork: object;
+  /** face → its switches, changed by `POST /control/<face>` */
+  readonly switches: Record<string, object>;
 }
 
 const address = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text), 'not a G… address');
@@ -130,14 +130,16 @@ function ledgerRoutes({ core, clock, startOver }: ControlDeps): Record<string, H
   };
 }
 
-function trustlessWorkRoutes({ trustlessWork }: ControlDeps): Record<string, Handler> {
+/** A face's switches: each keeps the type it has. */
+function switchRoutes(face: string, switches: object): Record<string, Handler> {
+  const kinds = Object.entries(switches).map(([name, now]) => [
+    name,
+    typeof now === 'boolean' ? z.boolean() : z.int().min(0),
+  ]);
+  const body = z.strictObject(Object.fromEntries(kinds) as Record<string, z.ZodType>).partial();
   return {
-    'GET /trustless-work': () => trustlessWork,
-    'POST /trustless-work': async (req) => {
-      const known = Object.keys(trustlessWork) as [string, ...string[]];
-      const changed = await bodyOf(req, z.partialRecord(z.enum(known), z.union([z.boolean(), z.int().min(0)])));
-      return Object.assign(trustlessWork, changed);
-    },
+    [`GET /${face}`]: () => switches,
+    [`POST /${face}`]: async (req) => Object.assign(switches, await bodyOf(req, body)),
   };
 }
 
@@ -149,8 +151,8 @@ export function createControl(deps: ControlDeps): Face {
     ...moneyRoutes(deps),
     ...ledgerRoutes(deps),
     ...faultRoutes(deps.faults),
-    ...trustlessWorkRoutes(deps),
   };
+  for (const [face, switches] of Object.entries(deps.switches)) Object.assign(routes, switchRoutes(face, switches));
   return {
     prefix: '/control',
     handle: async (req, res, path) => {

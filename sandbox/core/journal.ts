@@ -1,8 +1,10 @@
 /**
  * The journal: one line per closed ledger, on disk before the ledger is visible, so that a process killed at any moment
- * comes back with everything that anybody could have seen.
+ * comes back with everything that anybody could have seen. The queue is not kept, as no node keeps it: what was pending
+ * is gone, and whoever submitted it submits the same bytes again.
  */
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { lock } from './lock.ts';
 
 /** What a network starts from. */
 export interface Origin {
@@ -48,7 +50,9 @@ function completeText(path: string): string {
   return text.slice(0, text.lastIndexOf('\n') + 1);
 }
 
+/** @throws Error when another process uses the file */
 export function openJournal(path: string): Journal {
+  const unlock = lock(`${path}.lock`);
   const text = completeText(path);
   const [head, ...rest] = text.split('\n').filter((line) => line !== '');
   const found =
@@ -70,7 +74,10 @@ export function openJournal(path: string): Journal {
       write(origin);
     },
     append: write,
-    close: () => closeSync(file),
+    close: () => {
+      closeSync(file);
+      unlock();
+    },
   };
 }
 

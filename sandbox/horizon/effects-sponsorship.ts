@@ -1,7 +1,7 @@
 /** Who locks the reserve of what: the effects of sponsorships, told from entries before and after. */
 import type { EntryChange } from '../core/types.ts';
 import type { Effect } from './effects.ts';
-import { assetFields } from './operations.ts';
+import { assetFields } from './assets.ts';
 
 type Kind = 'account' | 'trustline' | 'data' | 'signer';
 
@@ -49,4 +49,10 @@ function effectsOfChange({ before, after }: EntryChange): Effect[] {
 /** A sponsor never changes here while an entry lives: revoking a sponsorship is no operation of this ledger. */
 export function sponsorshipEffects(changes: readonly EntryChange[]): Effect[] {
   return changes.flatMap(effectsOfChange);
+}
+
+/** Who pays the reserve of what an operation created, as the operation itself names it. */
+export function sponsorOf(changes: readonly EntryChange[]): { sponsor?: string } {
+  const created = sponsorshipEffects(changes).find(({ type }) => type.endsWith('_created'));
+  return created === undefined ? {} : { sponsor: String(created.details['sponsor']) };
 }

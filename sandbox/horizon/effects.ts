@@ -6,7 +6,7 @@ import { isoTime } from '../core/http.ts';
 import { accountId, assetId } from '../core/keys.ts';
 import type { AccountEntry, AssetId, BalanceChange, TrustlineEntry } from '../core/types.ts';
 import { sponsorshipEffects } from './effects-sponsorship.ts';
-import { assetFields } from './operations.ts';
+import { assetFields } from './assets.ts';
 import { muxedFields } from './transactions.ts';
 
 type Fields = Record<string, unknown>;

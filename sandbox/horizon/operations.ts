@@ -5,21 +5,12 @@ import type { OperationEntry } from '../core/history.ts';
 import { isoTime } from '../core/http.ts';
 import { accountId, assetId, creditOf } from '../core/keys.ts';
 import { OP_TYPE_NUMBERS, type OpType } from '../core/results.ts';
-import type { AssetId, BalanceChange } from '../core/types.ts';
+import type { BalanceChange } from '../core/types.ts';
+import { assetFields } from './assets.ts';
+import { sponsorOf } from './effects-sponsorship.ts';
 import { muxedFields, transactionResource } from './transactions.ts';
 
 type Fields = Record<string, unknown>;
-
-/** `asset_type`, `asset_code`, `asset_issuer`, with a prefix where a payment has two assets. */
-export function assetFields(asset: AssetId, prefix = ''): Fields {
-  const credit = creditOf(asset);
-  if (credit === undefined) return { [`${prefix}asset_type`]: 'native' };
-  return {
-    [`${prefix}asset_type`]: credit.code.length <= 4 ? 'credit_alphanum4' : 'credit_alphanum12',
-    [`${prefix}asset_code`]: credit.code,
-    [`${prefix}asset_issuer`]: credit.issuer,
-  };
-}
 
 function changeFields({ asset, type, from, to, amount, toMuxedId }: BalanceChange): Fields {
   return {
@@ -267,6 +258,7 @@ export function operationResource(entry: OperationEntry, base: string, join: boo
     created_at: isoTime(transaction.closedAt),
     transaction_hash: transaction.hash,
     ...(join ? { transaction: transactionResource(transaction, base) } : {}),
+    ...sponsorOf(operation.entries),
     ...(accountFields(subject, op.body) ?? assetOperationFields(subject, op.body)),
   };
 }

@@ -4,7 +4,7 @@ import type { SandboxCore } from '../core/core.ts';
 import { isoTime } from '../core/http.ts';
 import { toid } from '../core/toid.ts';
 import type { LedgerRecord, TransactionRecord, TrustlineEntry } from '../core/types.ts';
-import { assetFields } from './operations.ts';
+import { assetFields } from './assets.ts';
 
 type Fields = Record<string, unknown>;
 
