@@ -25,8 +25,12 @@ test('two payments in one transaction are two deposits (F27)', async () => {
   const address = user.wallet.address ?? '';
   const { hash } = await outside.send(outside.pay(address, '1.0000001'), outside.pay(address, '2'));
   await eventually(async () => (await balance(api, user.id)).total === '3.0000001');
-  const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${user.id}&type=deposit.credited`);
-  expect(body.data.map((event) => event.data.change)).toMatchObject([
+  // The relay gives an event its place in the order after the commit that made the balance visible.
+  const events = await eventually(async () => {
+    const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${user.id}&type=deposit.credited`);
+    return body.data.length === 2 ? body.data : null;
+  });
+  expect(events.map((event) => event.data.change)).toMatchObject([
     { amount: '2', transaction_hash: hash },
     { amount: '1.0000001', transaction_hash: hash },
   ]);
