@@ -1,5 +1,6 @@
 /** Orders per second from creation to release, all at once, when ledgers close as soon as something is pending. */
-import { createOrder, fundedUser, readyUser, untilStatus, verb } from '../support/flows.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createOrder, fundedUser, getOrder, readyUser, verb } from '../support/flows.ts';
 import type { Call } from '../support/stack.ts';
 import { cpuMs } from './support/processes.ts';
 import { percentile, rounded } from './support/percentile.ts';
@@ -8,6 +9,7 @@ import { type BenchStack, withBenchStack } from './support/stack.ts';
 const MARKETPLACES = 4;
 const BUYERS = 10;
 const ORDERS = 40;
+const LOOK_MS = 500;
 
 interface Buyer {
   readonly api: Call;
@@ -64,9 +66,14 @@ async function buyersOf(bench: BenchStack): Promise<Buyer[]> {
 async function live({ api, buyer, seller }: Buyer): Promise<number> {
   const begun = performance.now();
   const { id } = await createOrder(api, buyer, seller, { auto: true });
-  await untilStatus(api, id, 'IN_PROGRESS');
+  await reached(api, id, 'IN_PROGRESS');
   await verb(api, id, 'deliver');
   await verb(api, id, 'resolution/release');
-  await untilStatus(api, id, 'CLOSED');
+  await reached(api, id, 'CLOSED');
   return (performance.now() - begun) / 1_000;
+}
+
+/** Looks so seldom that looking is no part of what is measured. */
+async function reached(api: Call, id: string, status: string): Promise<void> {
+  while ((await getOrder(api, id)).status !== status) await delay(LOOK_MS);
 }
