@@ -1,3 +1,5 @@
+const { availableParallelism } = require('node:os');
+
 // Native ESM: Node strips the types, so tests run the very files that production runs.
 const common = {
   testEnvironment: 'node',
@@ -9,6 +11,8 @@ const files = (...folders) => folders.map((folder) => `<rootDir>/tests/${folder}
 // A project's set-up runs only when one of its files does: a unit test waits for no server.
 module.exports = {
   testTimeout: 60_000,
+  // tests of the whole system wait more than they compute: two at once also on two cores
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   reporters: ['default', '<rootDir>/tests/support/reporter.cjs'],
   projects: [
     { ...common, displayName: 'pure', testMatch: files('unit', 'tidy', 'sandbox', 'contract') },
