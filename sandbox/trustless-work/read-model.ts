@@ -85,9 +85,11 @@ export function createReadModel(core: Core, lag: () => number): ReadModel {
   const ingest = (transaction: TransactionRecord, view: LedgerView): void => {
     for (const operation of transaction.operations) {
       for (const contractId of touchedEscrows(operation)) {
+        const known = escrows.get(contractId);
+        // The view stands at the ledger's end: one look per escrow sees all that happened to it.
+        if (known?.snapshots.at(-1)?.ledger === transaction.ledger) continue;
         const snapshot = read(view, contractId, transaction.ledger, transaction.closedAt);
         if (snapshot === undefined) continue;
-        const known = escrows.get(contractId);
         if (known !== undefined) {
           known.snapshots.push(snapshot);
         } else {
