@@ -152,14 +152,15 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     friendbot: createFriendbot(core, network.friendbot),
     submitTimeoutMs: options.submitTimeoutMs ?? SUBMIT_TIMEOUT_MS,
   });
-  const outside = [horizon, createRpc({ core: faced, friendbotUrl: `${url}/horizon/friendbot` }), trustlessWork];
+  const rpc = createRpc({ core: faced, friendbotUrl: `${url}/horizon/friendbot` });
+  const outside = [horizon, rpc, trustlessWork];
   const info = describe(network, url);
   faces.push(
     ...outside.map((face) => withFaults(face, faulty)),
     createControl({
       ...network,
       info: () => info,
-      switches: { horizon: horizon.options, 'trustless-work': trustlessWork.options },
+      switches: { horizon: horizon.options, rpc: rpc.options, 'trustless-work': trustlessWork.options },
     }),
   );
   const close = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 /** `getEvents`: contract events and classic movements, filtered and paged. */
 import { isoTime } from '../core/http.ts';
-import { endOfLedger, ledgerOf, toid } from '../core/toid.ts';
-import type { Core, EmittedEvent, TransactionRecord } from '../core/types.ts';
+import { endOfLedger, ledgerOf } from '../core/toid.ts';
+import type { Core } from '../core/types.ts';
 import {
   assertFormat,
   countParam,
@@ -15,6 +15,8 @@ import {
   textParam,
 } from './jsonrpc.ts';
 import { rangeOf } from './ledgers.ts';
+import { eventId, eventsOf, type Located } from './located.ts';
+import type { RpcOptions } from './options.ts';
 
 const MAX_PAGE = 10_000;
 const DEFAULT_PAGE = 100;
@@ -29,17 +31,6 @@ interface Filter {
   readonly contracts: readonly string[];
   readonly topics: readonly (readonly string[])[];
 }
-
-interface Located {
-  readonly id: string;
-  readonly event: EmittedEvent;
-  readonly transaction: TransactionRecord;
-  /** 0-based, unlike everywhere else */
-  readonly operation: number;
-}
-
-const eventId = (position: bigint, index: number | bigint): string =>
-  `${String(position).padStart(19, '0')}-${String(index).padStart(10, '0')}`;
 
 const asRecord = (value: unknown): Params => recordParam({ filter: value }, 'filter') ?? {};
 
@@ -84,22 +75,6 @@ function matches(filters: readonly Filter[], all: boolean, { event }: Located): 
   );
 }
 
-function eventsOf(core: Core, ledger: number): Located[] {
-  const transactions = core.ledger(ledger)?.transactions ?? [];
-  return transactions
-    .filter(({ successful }) => successful)
-    .flatMap((transaction) =>
-      transaction.operations.flatMap((operation, position) =>
-        operation.events.map((event, index) => ({
-          id: eventId(toid(ledger, transaction.order, position), index),
-          event,
-          transaction,
-          operation: position,
-        })),
-      ),
-    );
-}
-
 interface Window {
   /** first ledger to look at */
   readonly from: number;
@@ -128,24 +103,24 @@ function windowOf(core: Core, params: Params, cursor: string | undefined): Windo
   return { from, to, after: cursor ?? '' };
 }
 
-function shown({ id, event, transaction, operation }: Located): object {
+function shown({ id, event, transaction, order, operation }: Located): object {
   return {
     type: 'contract',
     ledger: transaction.ledger,
     ledgerClosedAt: isoTime(transaction.closedAt),
     contractId: event.contract,
     id,
-    transactionIndex: transaction.order,
+    transactionIndex: order,
     operationIndex: operation,
     txHash: transaction.hash,
-    inSuccessfulContractCall: true,
+    inSuccessfulContractCall: transaction.successful,
     topic: event.topics.map((topic) => topic.toXdr('base64')),
     value: event.data.toXdr('base64'),
   };
 }
 
 /** The cursor of a page that is not full stands behind the last ledger it covered. */
-export function getEvents(core: Core): Method {
+export function getEvents(core: Core, options: RpcOptions): Method {
   return (params) => {
     assertFormat(params);
     const pagination = recordParam(params, 'pagination') ?? {};
@@ -157,7 +132,9 @@ export function getEvents(core: Core): Method {
     const window = windowOf(core, params, given === '' ? undefined : given);
     const found: Located[] = [];
     for (let ledger = window.from; ledger < window.to && found.length < limit; ledger += 1) {
-      found.push(...eventsOf(core, ledger).filter((one) => one.id > window.after && matches(filters, all, one)));
+      found.push(
+        ...eventsOf(core, ledger, options).filter((one) => one.id > window.after && matches(filters, all, one)),
+      );
     }
     const page = found.slice(0, limit);
     const end = eventId(endOfLedger(window.to - 1), 0xffffffffn);

@@ -6,6 +6,7 @@ import { getLedgerEntries } from './entries.ts';
 import { getEvents } from './events.ts';
 import { answerBody, type Method } from './jsonrpc.ts';
 import { getFeeStats, getHealth, getLatestLedger, getLedgers, getNetwork, getVersionInfo } from './network.ts';
+import { DEFAULT_RPC_OPTIONS, type RpcOptions } from './options.ts';
 import { simulateTransaction } from './simulate.ts';
 import { getTransaction, getTransactions, sendTransaction } from './transactions.ts';
 
@@ -13,6 +14,10 @@ export interface RpcDeps {
   readonly core: Core;
   /** as clients reach it, or how it follows from the origin they used; without it clients cannot find friendbot */
   readonly friendbotUrl?: string | ((origin: string) => string) | undefined;
+}
+
+export interface Rpc extends Face {
+  readonly options: RpcOptions;
 }
 
 const CORS = {
@@ -41,7 +46,8 @@ async function bodyOf(req: IncomingMessage, res: ServerResponse): Promise<{ read
 }
 
 /** Mounts on `/rpc`. */
-export function createRpc({ core, friendbotUrl }: RpcDeps): Face {
+export function createRpc({ core, friendbotUrl }: RpcDeps): Rpc {
+  const options = { ...DEFAULT_RPC_OPTIONS };
   const methods: Readonly<Record<string, Method>> = {
     getHealth: getHealth(core),
     getVersionInfo: getVersionInfo(),
@@ -51,12 +57,13 @@ export function createRpc({ core, friendbotUrl }: RpcDeps): Face {
     getLedgerEntries: getLedgerEntries(core),
     simulateTransaction: simulateTransaction(core),
     sendTransaction: sendTransaction(core),
-    getTransaction: getTransaction(core),
-    getTransactions: getTransactions(core),
-    getEvents: getEvents(core),
+    getTransaction: getTransaction(core, options),
+    getTransactions: getTransactions(core, options),
+    getEvents: getEvents(core, options),
   };
   return {
     prefix: '/rpc',
+    options,
     async handle(req, res) {
       if (req.method === 'OPTIONS') {
         res.writeHead(204, CORS).end();

@@ -15,6 +15,7 @@ import {
   textParam,
 } from './jsonrpc.ts';
 import { rangeOf } from './ledgers.ts';
+import { knownEvents, type RpcOptions } from './options.ts';
 
 const MAX_PAGE = 200;
 const DEFAULT_PAGE = 50;
@@ -22,7 +23,7 @@ const DEFAULT_PAGE = 50;
 const nonEmpty = (name: string, list: readonly unknown[]): object => (list.length === 0 ? {} : { [name]: list });
 
 /** Meta with events and the return value. On failure it carries no Soroban part, or clients parse a missing value. */
-function metaXdr(record: TransactionRecord): string {
+function metaXdr(record: TransactionRecord, options: RpcOptions): string {
   const returned =
     record.successful && record.returnValue !== null ? xdr.ScVal.fromXdr(record.returnValue, 'base64') : null;
   const sorobanMeta =
@@ -30,11 +31,11 @@ function metaXdr(record: TransactionRecord): string {
       ? null
       : new xdr.SorobanTransactionMetaV2({ ext: xdr.SorobanTransactionMetaExt.v0(), returnValue: returned });
   const operations = record.operations.map(
-    ({ events }) =>
+    (operation) =>
       new xdr.OperationMetaV2({
         ext: xdr.ExtensionPoint.v0(),
         changes: [],
-        events: record.successful ? events.map(eventXdr) : [],
+        events: record.successful ? knownEvents(operation, options).map(eventXdr) : [],
       }),
   );
   const meta = new xdr.TransactionMetaV4({
@@ -50,9 +51,9 @@ function metaXdr(record: TransactionRecord): string {
 }
 
 /** What both calls say of a transaction. */
-function described(record: TransactionRecord): object {
+function described(record: TransactionRecord, options: RpcOptions): object {
   const events = record.successful
-    ? record.operations.map((operation) => operation.events.map((event) => eventXdr(event).toXdr('base64')))
+    ? record.operations.map((one) => knownEvents(one, options).map((event) => eventXdr(event).toXdr('base64')))
     : [];
   return {
     status: record.successful ? 'SUCCESS' : 'FAILED',
@@ -60,7 +61,7 @@ function described(record: TransactionRecord): object {
     feeBump: record.innerHash !== null,
     envelopeXdr: record.envelopeXdr,
     resultXdr: record.resultXdr,
-    resultMetaXdr: metaXdr(record),
+    resultMetaXdr: metaXdr(record, options),
     ...nonEmpty(
       'diagnosticEventsXdr',
       record.diagnostics.map((event) => diagnosticXdr(event).toXdr('base64')),
@@ -71,7 +72,7 @@ function described(record: TransactionRecord): object {
 }
 
 /** By outer or inner hash; `txHash` is the one that was asked for. */
-export function getTransaction(core: Core): Method {
+export function getTransaction(core: Core, options: RpcOptions): Method {
   return (params) => {
     assertFormat(params);
     const hash = textParam(params, 'hash') ?? '';
@@ -86,7 +87,7 @@ export function getTransaction(core: Core): Method {
       oldestLedger: oldest.sequence,
       oldestLedgerCloseTime: String(oldest.closedAt),
       txHash: hash,
-      ...(record === undefined ? unknown : described(record)),
+      ...(record === undefined ? unknown : described(record, options)),
       createdAt: String(record?.closedAt ?? 0),
     };
   };
@@ -112,7 +113,7 @@ function pageStart(core: Core, params: Params, cursor: string | undefined): bigi
   return toid(startLedger);
 }
 
-export function getTransactions(core: Core): Method {
+export function getTransactions(core: Core, options: RpcOptions): Method {
   return (params) => {
     assertFormat(params);
     const pagination = recordParam(params, 'pagination') ?? {};
@@ -131,7 +132,11 @@ export function getTransactions(core: Core): Method {
     const last = page.at(-1);
     const next = last === undefined ? (cursor ?? String(start)) : String(toid(last.ledger, last.order, 1));
     return {
-      transactions: page.map((record) => ({ ...described(record), txHash: record.hash, createdAt: record.closedAt })),
+      transactions: page.map((record) => ({
+        ...described(record, options),
+        txHash: record.hash,
+        createdAt: record.closedAt,
+      })),
       latestLedger: latest.sequence,
       latestLedgerCloseTimestamp: latest.closedAt,
       oldestLedger: oldest.sequence,

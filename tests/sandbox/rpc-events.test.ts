@@ -1,6 +1,6 @@
 /** The RPC face: events with filters and cursors through the SDK, and the JSON-RPC envelope through plain fetch. */
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { Operation, xdr } from '@stellar/stellar-sdk';
+import { Operation, scValToNative, xdr } from '@stellar/stellar-sdk';
 import { Api } from '@stellar/stellar-sdk/rpc';
 import { distributionMap } from '../../sandbox/contracts/scval.ts';
 import { address, openRpc, wallets } from './rpc-client.ts';
@@ -42,6 +42,37 @@ describe('events', () => {
     expect(exact.events).toEqual([]);
     const ofEscrow = await server.getEvents({ startLedger: before.sequence, filters: [{ contractIds: [contract] }] });
     expect(ofEscrow.events.map(({ topic }) => String(topic[0]?.value))).toEqual(['tw_init', 'tw_fund']);
+  });
+
+  test('fees and refunds are events of a provider that has them on; classic movements of one that has not are none', async () => {
+    const { sequence } = await server.getLatestLedger();
+    const contract = await rpc.deploy('fees', 1_000n);
+    const funded = await rpc.fund(contract, 1_000n);
+    await rpc.classic(buyer, Operation.payment({ destination: seller.publicKey(), asset: usdc, amount: '0.0000001' }));
+    const switches = async (body: object): Promise<void> => {
+      const answer = await fetch(`${sandbox.url}/control/rpc`, { method: 'POST', body: JSON.stringify(body) });
+      expect(answer.status).toBe(200);
+    };
+    const counted = async (): Promise<Record<string, number>> => {
+      const { events } = await server.getEvents({ startLedger: sequence + 1, filters: [], limit: 1_000 });
+      expect(events.map(({ id }) => id)).toEqual(events.map(({ id }) => id).sort());
+      const names = events.map(({ topic }) => String(topic[0]?.value));
+      return Object.fromEntries(['fee', 'transfer'].map((name) => [name, names.filter((one) => one === name).length]));
+    };
+    expect(await counted()).toEqual({ fee: 0, transfer: 2 });
+    await switches({ feeEvents: true, classicEvents: false });
+    // three transactions pay, and the two contract calls among them get something back
+    expect(await counted()).toEqual({ fee: 5, transfer: 1 });
+    const { events } = await server.getEvents({
+      startLedger: funded.ledger,
+      endLedger: funded.ledger + 1,
+      filters: [],
+    });
+    const fees = events.filter(({ topic, txHash }) => String(topic[0]?.value) === 'fee' && txHash === funded.txHash);
+    const paid = fees.map(({ value }) => scValToNative(value) as bigint);
+    expect(paid.map((amount) => amount > 0n)).toEqual([true, false]);
+    expect(paid.reduce((sum, amount) => sum + amount)).toBe(sandbox.core.transaction(funded.txHash)?.feeCharged);
+    await switches({ feeEvents: false, classicEvents: true });
   });
 
   test('a position outside of what is kept is an error, never a silent jump', async () => {
