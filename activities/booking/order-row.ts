@@ -5,7 +5,7 @@
 import { activityInfo } from '@temporalio/activity';
 import { type RawBuilder, sql } from 'kysely';
 import { type EventInput, recordChange } from '../../db/events.ts';
-import { type OrderResource, changedOrder, orderResource } from '../../db/resources/order.ts';
+import { type OrderResource, changeOrderQuietly, changedOrder, orderResource } from '../../db/resources/order.ts';
 import type { Sql } from '../../db/sql.ts';
 import type { EventType } from '../../domain/events/index.ts';
 import { allowedVerbs, refusal, transitionOf } from '../../domain/order/machine.ts';
@@ -180,8 +180,9 @@ export async function changeOrder(
   origin: Origin,
   { events = [], others = [] }: Following = {},
 ): Promise<OrderState> {
-  const object = await changedOrder(trx, order.id, columnsOf(patch), patch.escrowStatus ?? null);
-  await recordEvents(trx, order, object, origin, { events, others });
+  const change = { columns: columnsOf(patch), escrowStatus: patch.escrowStatus ?? null };
+  if (events.length + others.length === 0) await changeOrderQuietly(trx, order.id, change);
+  else await recordEvents(trx, order, await changedOrder(trx, order.id, change), origin, { events, others });
   const { due } = patch;
   return stateOf({
     ...order,

@@ -66,10 +66,14 @@ async function markSubmitted(deps: Deps, id: string): Promise<void> {
   );
 }
 
-/** Null: neither landed nor proved dead. The sequence is read first, so that it is known at or below the ledger looked at. */
+/** Null: neither landed nor proved dead. */
 async function look(deps: Deps, stored: StoredTransaction): Promise<Landed | 'DEAD' | null> {
+  const first = await deps.rpc.transaction(stored.innerHash);
+  if (first.status === 'LANDED') return first;
   const account = await deps.rpc.account(stored.source);
-  const outcome = await deps.rpc.transaction(stored.innerHash);
+  // A sequence number that is used proves nothing but at a ledger in which ours is known to be absent: one more look.
+  const used = account.value !== null && account.value.sequence >= stored.sequence;
+  const outcome = used ? await deps.rpc.transaction(stored.innerHash) : first;
   if (outcome.status === 'LANDED') return outcome;
   const dead = isDead({
     absentAt: { ledger: outcome.latestLedger, closedAt: outcome.latestClosedAt, oldestLedger: outcome.oldestLedger },

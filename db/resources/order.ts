@@ -91,34 +91,43 @@ export async function orderResource(trx: Sql, orderId: string): Promise<OrderRes
   return toResource(row);
 }
 
-/**
- * Writes columns of the order, and its escrow's status, in one statement; `undefined` leaves a column as it is.
- * @returns the order as GET shows it then
- * @throws Error when there is no such order
- */
-export async function changedOrder(
-  trx: Sql,
-  orderId: string,
-  columns: Readonly<Record<string, unknown>>,
-  escrowStatus: EscrowStatus | null,
-): Promise<OrderResource> {
+/** Columns to write, with the escrow's status; `undefined` leaves a column as it is. */
+export interface OrderColumns {
+  readonly columns: Readonly<Record<string, unknown>>;
+  readonly escrowStatus: EscrowStatus | null;
+}
+
+/** Parts of a `with`: `changed` is the order's row as written. */
+function written(orderId: string, { columns, escrowStatus }: OrderColumns): RawBuilder<unknown> {
   const assignments = Object.entries(columns)
     .filter(([, value]) => value !== undefined)
     .map(([column, value]) => sql`${sql.ref(column)} = ${value}`);
-  const { rows } = await sql<Selected>`
-    with changed as (
+  return sql`changed as (
       update orders set ${sql.join([...assignments, sql`updated_at = now()`])} where id = ${orderId} returning *
     ), escrowed as (
       update escrows set status = ${escrowStatus}, updated_at = now()
       where order_id = ${orderId} and ${escrowStatus}::text is not null
-    )
-    ${selectFrom(sql`changed`, sql`true`)}`.execute(trx);
+    )`;
+}
+
+/** Writes, in one statement, and hands back the order as GET shows it then, but for the version: its events follow. */
+export async function changedOrder(trx: Sql, orderId: string, change: OrderColumns): Promise<OrderResource> {
+  const { rows } = await sql<Selected>`
+    with ${written(orderId, change)} ${selectFrom(sql`changed`, sql`true`)}`.execute(trx);
   if (rows[0] === undefined) throw new Error(`no order ${orderId}`);
   const order = toResource(rows[0]);
   // What a statement writes elsewhere it does not see itself.
-  return escrowStatus === null || order.escrow === null
+  return change.escrowStatus === null || order.escrow === null
     ? order
-    : { ...order, escrow: { ...order.escrow, status: escrowStatus } };
+    : { ...order, escrow: { ...order.escrow, status: change.escrowStatus } };
+}
+
+/** Writes a change that sends no event: the version grows by one, all in one statement. */
+export async function changeOrderQuietly(trx: Sql, orderId: string, change: OrderColumns): Promise<void> {
+  await sql`
+    with ${written(orderId, change)}
+    insert into resource_counters as c (resource_id, version, sequence) select id, 1, 0 from changed
+    on conflict (resource_id) do update set version = c.version + 1`.execute(trx);
 }
 
 /** The order of this marketplace with this id, or null. */
