@@ -2,7 +2,10 @@ import { describe, expect, test } from '@jest/globals';
 import { TRANSITIONS, allowedVerbs, refusal, transitionOf } from '../../domain/order/machine.ts';
 import { ORDER_STATUSES, ORDER_VERBS, type OrderStatus } from '../../domain/statuses.ts';
 
-const at = (status: OrderStatus, operation: { status: 'RUNNING' | 'PARKED' | 'SUCCEEDED' | 'FAILED' } | null = null) => ({
+const at = (
+  status: OrderStatus,
+  operation: { status: 'RUNNING' | 'PARKED' | 'SUCCEEDED' | 'FAILED' } | null = null,
+) => ({
   status,
   operation,
   delivered: false,
