@@ -7,6 +7,8 @@ import type { Sql } from '../../db/sql.ts';
 
 /** A waiter that has not asked for this long is gone (its workflow ended) and must not hold up the others. */
 const WAITER_TIMEOUT = '60 seconds';
+/** Longer than the longest pause between two attempts at preparing. */
+const ORPHANED_AFTER = '90 seconds';
 
 /** @returns 0 when `owner` holds the source now (a repeat by the holder too), else how many go before it */
 export async function acquireLease(db: Sql, source: string, owner: string, priority: number): Promise<number> {
@@ -52,6 +54,24 @@ async function countAhead(db: Sql, source: string, owner: string): Promise<numbe
   return rows[0]?.ahead ?? 0;
 }
 
+/** Gives the source back, unless an envelope that may still land uses it: an attempt that was given up may come late. */
 export async function releaseLease(db: Sql, owner: string): Promise<void> {
-  await sql`delete from source_leases where owner = ${owner}`.execute(db);
+  await sql`
+    delete from source_leases where owner = ${owner} and not exists (
+      select from chain_transactions where intent_key = ${owner} and status in ('SIGNED', 'SUBMITTED'))`.execute(db);
+}
+
+/**
+ * Frees what an attempt took that came too late, when its transaction was settled already. Whoever prepares asks again
+ * and again; a lease that nobody asked for in a while, and that no envelope needs, has no owner.
+ * @returns how many were freed
+ */
+export async function freeOrphanedLeases(db: Sql): Promise<number> {
+  const { rows } = await sql<{ owner: string }>`
+    delete from source_leases lease
+    where polled_at < clock_timestamp() - ${ORPHANED_AFTER}::interval
+      and coalesce((select status from chain_transactions where intent_key = lease.owner order by attempt desc limit 1),
+        'DEAD') in ('CONFIRMED', 'FAILED', 'DEAD')
+    returning owner`.execute(db);
+  return rows.length;
 }

@@ -1,9 +1,10 @@
-/** Looks for what fell between two chairs, and wakes who owns it. Repairs nothing itself. */
+/** Looks for what fell between two chairs, and wakes who owns it; money it never touches. */
 import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
 import { orderWorkflowId, reconcileWorkflowId } from '../../domain/workflow-ids.ts';
 import { foreignTransactionSignal, orderWakeSignal } from '../../workflows/messages.ts';
 import { raiseAttention } from '../attention.ts';
+import { freeOrphanedLeases } from '../chain/leases.ts';
 import type { Deps } from '../context.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { signalIfOpen, wakeWallet } from './wake.ts';
@@ -17,6 +18,7 @@ export interface ReconcileResult {
   readonly wallets_waiting: number;
   readonly movements_waiting: number;
   readonly foreign_unbooked: number;
+  readonly orphaned_leases: number;
 }
 
 export function createReconcileActivities(deps: Deps) {
@@ -29,6 +31,7 @@ export function createReconcileActivities(deps: Deps) {
         wallets_waiting: await wakeProvisioning(deps, older_than_s),
         movements_waiting: await wakeFollowers(deps, older_than_s),
         foreign_unbooked: await remindForeign(deps, older_than_s),
+        orphaned_leases: await freeOrphanedLeases(pool(deps.orm)),
       };
       if (Object.values(result).some((found) => found > 0))
         deps.log.warn({ ...result, workflow_id: reconcileWorkflowId(deps.network.name) }, 'reconcile.found');
