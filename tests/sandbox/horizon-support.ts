@@ -67,20 +67,24 @@ export async function openMarket(options: SandboxOptions = {}): Promise<Market> 
   };
 }
 
-/** Resolves when `check` gives something; asks again whenever a turn of the event loop has passed. */
+const PATIENCE_MS = 20_000;
+
+/** Resolves when `check` gives something. @throws Error when it does not within 20 s */
 export async function until<T>(check: () => T | undefined | false): Promise<T> {
-  for (;;) {
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; ) {
     const found = check();
     if (found !== undefined && found !== false) return found;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  throw new Error(`not within ${PATIENCE_MS} ms: ${String(check)}`);
 }
 
 export interface Wire {
   readonly url: string;
   /** heads of the requests that went over it, oldest first */
   readonly requests: string[];
-  open(): number;
+  /** how many streams the sandbox has begun to serve over it */
+  hellos(): number;
   /** cuts every connection, as a network does */
   cut(): void;
   close(): Promise<void>;
@@ -91,6 +95,7 @@ export async function openWire(target: string): Promise<Wire> {
   const { port } = new URL(target);
   const sockets = new Set<Socket>();
   const requests: string[] = [];
+  let hellos = 0;
   const server = createServer((client) => {
     const behind = connect(Number(port), '127.0.0.1');
     for (const [from, to] of [
@@ -106,6 +111,7 @@ export async function openWire(target: string): Promise<Wire> {
       from.on('data', (chunk: Buffer) => {
         const text = chunk.toString('latin1');
         if (from === client && /^(GET|POST) /.test(text)) requests.push(text);
+        if (from === behind && text.includes('data: "hello"')) hellos += 1;
         to.write(chunk);
       });
     }
@@ -121,7 +127,7 @@ export async function openWire(target: string): Promise<Wire> {
   return {
     url: `http://127.0.0.1:${address.port}`,
     requests,
-    open: () => sockets.size / 2,
+    hellos: () => hellos,
     cut,
     close: async () => {
       cut();
