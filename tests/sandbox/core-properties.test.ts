@@ -1,5 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Asset, Operation, type xdr } from '@stellar/stellar-sdk/base';
@@ -230,6 +232,29 @@ describe('the journal', () => {
     core.onClose(({ hash }) => seen.push(readFileSync(path, 'utf8').includes(hash)));
     core.closeLedger();
     expect(seen).toEqual([true]);
+  });
+
+  test('belongs to one process: another is told who has it, and takes it over once that one is gone', async () => {
+    const path = newFile();
+    const code = `import { openJournal } from '${new URL('../../sandbox/core/journal.ts', import.meta.url).href}';
+      openJournal(process.argv[1]); process.stdout.write('open'); setInterval(() => undefined, 60_000);`;
+    const other = spawn(process.execPath, ['--input-type=module', '--eval', code, path]);
+    await once(other.stdout, 'data');
+    expect(() => openJournal(path)).toThrow(`process ${other.pid} is using this data file`);
+    other.kill('SIGKILL');
+    await once(other, 'exit');
+    openJournal(path).close();
+    expect(existsSync(`${path}.lock`)).toBe(false);
+  });
+
+  test('what is pending is lost with the process, as on any node; the same bytes are taken again', () => {
+    const path = newFile();
+    const pending = build(open(path), accounts.friendbot, [Operation.bumpSequence({ bumpTo: '0' })]);
+    const killed = open(path);
+    expect(submit(killed, pending).status).toBe('PENDING');
+    const again = open(path);
+    expect(again.pending()).toBe(0);
+    expect(submit(again, pending).status).toBe('PENDING');
   });
 
   test('a journal that was tampered with is not believed', () => {

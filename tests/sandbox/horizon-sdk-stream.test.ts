@@ -162,17 +162,14 @@ test('a handler is not awaited: the next message comes while it still works', as
     release = resolve;
   });
   const finished: string[] = [];
-  stop = server
-    .payments()
-    .cursor(from)
-    .stream({
-      onmessage: async (record) => {
-        const { paging_token: token } = record as unknown as { paging_token: string };
-        working.push(token);
-        await held;
-        finished.push(token);
-      },
-    });
+  const work = async (token: string): Promise<void> => {
+    working.push(token);
+    await held;
+    finished.push(token);
+  };
+  // Its promise is handed back to the SDK, which could wait for it.
+  const onmessage = (record: unknown): unknown => work((record as { paging_token: string }).paging_token);
+  stop = server.payments().cursor(from).stream({ onmessage });
   await until(() => working.length === 2);
   expect([working, finished]).toEqual([told, []]);
   release();
