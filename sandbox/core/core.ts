@@ -53,6 +53,20 @@ function shuffle(transactions: readonly Tx[], salt: string): Tx[] {
   return keyed.toSorted((a, b) => (a.key < b.key ? -1 : 1)).map(({ tx }) => tx);
 }
 
+/** The entries as a ledger left them, as far back as they are kept. */
+function viewAt(chain: Chain, sequence?: number): CoreView {
+  const state = chain.state();
+  const then = Math.max(sequence ?? state.sequence, state.sequence - KEPT_LEDGERS, 1);
+  if (then >= state.sequence) return openView(state, state.sequence, state.closeTime);
+  return openPastView(state, then, chain.history.ledger(then)?.closedAt ?? 0);
+}
+
+function trustlinesOf(chain: Chain, account: string): TrustlineEntry[] {
+  const view = viewAt(chain);
+  const assets = [...(chain.state().trustlines.get(account) ?? [])].toSorted();
+  return assets.map((asset) => view.trustline(account, asset)).filter((line) => line !== undefined);
+}
+
 /** The ledger, from its journal if there is one. */
 export function createCore(deps: CoreDeps): SandboxCore {
   const network = networkId(deps.origin.network_passphrase);
@@ -65,7 +79,6 @@ export function createCore(deps: CoreDeps): SandboxCore {
   const pendingListeners = new Set<() => void>();
   let oldest = 1;
 
-  const latestView = (): CoreView => openView(chain.state(), chain.state().sequence, chain.state().closeTime);
   const nextView = (closedAt: number): CoreView => openView(chain.state(), chain.state().sequence + 1, closedAt);
   /** When a ledger would close that closed now; time does not go back. */
   const closeTimeNow = (asked?: number): number => {
@@ -103,11 +116,7 @@ export function createCore(deps: CoreDeps): SandboxCore {
     disturbances,
     submit,
     closeLedger,
-    view: (sequence = chain.state().sequence) => {
-      const latest = chain.state().sequence;
-      const then = Math.max(sequence, latest - KEPT_LEDGERS, 1);
-      return then >= latest ? latestView() : openPastView(chain.state(), then, history.ledger(then)?.closedAt ?? 0);
-    },
+    view: (sequence) => viewAt(chain, sequence),
     latest: () => history.latest(),
     oldest: () => oldest,
     ledger: (sequence) => (sequence < oldest ? undefined : history.ledger(sequence)),
@@ -118,10 +127,7 @@ export function createCore(deps: CoreDeps): SandboxCore {
     onClose: (listener) => subscribe(closeListeners, listener),
     onPending: (listener) => subscribe(pendingListeners, listener),
     pending: () => queue.pending().length,
-    trustlinesOf: (account) => {
-      const assets = [...(chain.state().trustlines.get(account) ?? [])].toSorted();
-      return assets.map((asset) => latestView().trustline(account, asset)).filter((line) => line !== undefined);
-    },
+    trustlinesOf: (account) => trustlinesOf(chain, account),
     feePool: chain.feePool,
     dump: () => dumpOf(chain, queue),
     prune: (ledger) => {

@@ -54,6 +54,8 @@ function submitted({ face, path = '', body = '' }: FaultRequest): string | undef
   }
 }
 
+const isStream = (req: IncomingMessage): boolean => req.headers.accept?.includes('text/event-stream') === true;
+
 /** Lets the face do its work and cuts the connection instead of answering. */
 function loseAnswer(res: ServerResponse): void {
   const lose = (): ServerResponse => {
@@ -143,7 +145,8 @@ export function withFaults(face: Face, network: FaultyNetwork): Face {
     answers.rewrite(request, res, fails);
     if (hash !== '' && faults.check('answer_lost_after_accept', request) !== undefined) loseAnswer(res);
     given.release();
-    const stale = hash === '' ? faults.check('stale_index', request) : undefined;
+    // A stream would stay what it was when it was opened: its own faults are for that.
+    const stale = hash === '' && !isStream(req) ? faults.check('stale_index', request) : undefined;
     const work = (): Promise<void> => face.handle(req, res, path);
     return stale === undefined ? work() : faced.behind(stale.ledgers ?? STALE_LEDGERS, work);
   };
@@ -151,7 +154,7 @@ export function withFaults(face: Face, network: FaultyNetwork): Face {
   return {
     ...face,
     handle: async (req, res, path) => {
-      if (req.headers.accept?.includes('text/event-stream') === true) {
+      if (isStream(req)) {
         guardStream(res, (fault) => faults.check(fault, { face: name, method: 'GET', path }) !== undefined);
       }
       // The common case costs nothing; what a build answers is remembered for when its fault is set.
