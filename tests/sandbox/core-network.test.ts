@@ -92,12 +92,13 @@ describe('result XDR of the network’s codes', () => {
         destAsset: USDC,
         destMin: '1',
       }),
+      pay(bob, '1', USDC, carol),
     ];
     const outcome = submit(core, build(core, alice, ops));
     // Core stops at the first fault: what comes behind it is stated as a success.
     expect(refusal(outcome)).toEqual({
       transaction: 'tx_failed',
-      operations: ['op_bad_auth', 'op_success', 'op_success'],
+      operations: ['op_bad_auth', 'op_success', 'op_success', 'op_success'],
     });
     if (outcome.status !== 'ERROR') throw new Error(outcome.status);
     xdr.TransactionResult.fromXdr(outcome.errorResultXdr, 'base64');

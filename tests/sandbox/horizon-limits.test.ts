@@ -83,6 +83,17 @@ describe('streams as public servers have them', () => {
     await own.sandbox.close();
   });
 
+  test('tell nothing of a ledger before they look', async () => {
+    const own = await openMarket();
+    own.sandbox.clock.set({ mode: 'manual' });
+    await own.switches({ streamPollMs: 3_600_000, streamMs: 50 });
+    const response = await own.get('/ledgers?cursor=now', { accept: 'text/event-stream' });
+    own.sandbox.core.closeLedger();
+    const goodbye = 'retry: 10\nevent: close\ndata: "byebye"\n\n';
+    expect(await response.text()).toBe(`retry: 1000\nevent: open\ndata: "hello"\n\n${goodbye}`);
+    await own.sandbox.close();
+  });
+
   test('an account that is gone while it is streamed ends its stream with an error', async () => {
     const own = await openMarket();
     const response = await own.get(`/accounts/${own.alice.publicKey()}`, { accept: 'text/event-stream' });
