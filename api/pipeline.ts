@@ -9,6 +9,7 @@ import { IDEMPOTENCY_KEY_MAX, WAIT_SECONDS_MAX } from '../domain/limits.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { ApiDeps } from './deps.ts';
 import { canonical, sha256 } from './hash.ts';
+import { NoQuery } from './inputs.ts';
 import { type IdempotencyHandle, begin, conclude, runOnce } from './idempotency.ts';
 import { authorize, bearer, originOf } from './middleware/auth.ts';
 import { readBody } from './middleware/body.ts';
@@ -81,7 +82,8 @@ async function takeKey(ctx: Context, route: Route, deps: ApiDeps, auth: Authenti
 
 function inputsOf(ctx: Context, route: Route, body: unknown): { query: unknown; body: unknown } {
   return {
-    query: route.query === undefined ? {} : validate(route.query, queryOf(ctx)),
+    // The pages of the documentation carry cache-busters of their own.
+    query: route.tag === 'docs' ? {} : validate(route.query ?? NoQuery, queryOf(ctx)),
     body: route.body === undefined ? {} : validate(route.body, body),
   };
 }

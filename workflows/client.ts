@@ -161,7 +161,26 @@ function createGuard(client: Client): Guard {
   };
 }
 
+/**
+ * Verbs of one order are handed in one at a time, up to their acceptance: a workflow takes ten updates at once, and many
+ * that arrive during one task are given up by the server. Their outcomes are waited for side by side.
+ */
+function createTurns() {
+  const last = new Map<string, Promise<unknown>>();
+  return async <T>(key: string, work: () => Promise<T>): Promise<T> => {
+    const mine = (last.get(key) ?? Promise.resolve()).then(work);
+    const settled = mine.catch(() => undefined);
+    last.set(key, settled);
+    try {
+      return await mine;
+    } finally {
+      if (last.get(key) === settled) last.delete(key);
+    }
+  };
+}
+
 function orderCalls({ client, options, taskQueue, guarded }: Context) {
+  const inTurn = createTurns();
   const start = (input: OrderInput) => ({
     workflowId: orderWorkflowId(input.order_id),
     taskQueue,
@@ -189,11 +208,15 @@ function orderCalls({ client, options, taskQueue, guarded }: Context) {
       ),
 
     orderVerb: (orderId, { verb, request }, { updateId, ...call }) =>
-      guarded(call, () => {
+      guarded(call, async () => {
         const handle = client.workflow.getHandle(orderWorkflowId(orderId));
-        if (verb === 'deliver') return handle.executeUpdate(deliverUpdate, { args: [request], updateId });
-        if (verb === 'extend') return handle.executeUpdate(extendUpdate, { args: [request], updateId });
-        return handle.executeUpdate(PLAIN_UPDATES[verb], { args: [request], updateId });
+        const options = { updateId, waitForStage: 'ACCEPTED' } as const;
+        const update = await inTurn(orderId, () => {
+          if (verb === 'deliver') return handle.startUpdate(deliverUpdate, { ...options, args: [request] });
+          if (verb === 'extend') return handle.startUpdate(extendUpdate, { ...options, args: [request] });
+          return handle.startUpdate(PLAIN_UPDATES[verb], { ...options, args: [request] });
+        });
+        return update.result();
       }),
 
     resumeOrder: (orderId) =>
@@ -262,11 +285,21 @@ function walletCalls({ client, options, taskQueue, guarded }: Context) {
 
 /** Milliseconds for which a call that failed like this is repeated. */
 function patienceWith(error: unknown, timeoutMs: number): number {
+  if (isUnprocessed(error)) return timeoutMs;
   const cause = error instanceof Error ? error.cause : undefined;
   const status = isGrpcServiceError(error) ? error : isGrpcServiceError(cause) ? cause : null;
   if (status === null || !isRetryableError(status)) return 0;
   return status.code === GRPC_UNAVAILABLE ? Math.min(timeoutMs, UNREACHABLE_MS) : timeoutMs;
 }
+
+/**
+ * The server gave the update up before the workflow had taken it, which happens when many arrive while a workflow task is
+ * being prolonged by a local activity. Nothing is remembered of it: the same update may be sent again.
+ */
+const isUnprocessed = (error: unknown): boolean =>
+  error instanceof WorkflowUpdateFailedError &&
+  error.cause instanceof ApplicationFailure &&
+  error.cause.type === 'UnprocessedUpdate';
 
 /** What a failed call means to the API. */
 function translate(error: unknown): unknown {

@@ -45,7 +45,8 @@ export function createVerbGate(state: () => OrderState | null, refresh: () => Pr
 
   const locked = async (work: () => Promise<void>): Promise<void> => {
     waiting += 1;
-    await condition(() => holder === null);
+    // All who wait are woken together, before the first of them has taken it: each looks again.
+    while (holder !== null) await condition(() => holder === null);
     waiting -= 1;
     holder = { since: workflowInfo().historyLength };
     try {
@@ -78,7 +79,7 @@ export function createVerbGate(state: () => OrderState | null, refresh: () => Pr
       const view = state();
       if (holder === null && waiting === 0) return check(verb);
       const sameActivation = holder === null || holder.since === workflowInfo().historyLength;
-      if (!sameActivation && view !== null) throw refuse(view, verb, true);
+      if (!sameActivation && view !== null) throw refuse(view, verb, view.operation?.status !== 'PARKED');
     },
     run,
     system: (verb, work) => unlessRefused(run(verb, work)),

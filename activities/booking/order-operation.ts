@@ -1,6 +1,4 @@
 /** An operation on chain as the order's row shows it: begun, failed (compensated), parked, taken up again. */
-import { sql } from 'kysely';
-import { fundDead } from '../../db/ledger/balances.ts';
 import { type Sql, inTransaction } from '../../db/sql.ts';
 import { TRANSITIONS } from '../../domain/order/machine.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
@@ -13,7 +11,6 @@ import {
   type OrderEvent,
   type OrderRow,
   changeOrder,
-  correlation,
   demand,
   isRepeat,
   lockOrder,
@@ -21,6 +18,7 @@ import {
   stateOf,
   storedProblem,
 } from './order-row.ts';
+import { voidFundingOf } from './void-funding.ts';
 
 const ENTERED_EVENTS: Partial<Record<OrderStatus, OrderEvent>> = {
   ESCROW_CREATING: { type: 'order.escrow_creating' },
@@ -92,22 +90,10 @@ export function createOrderOperationActivities(deps: Deps) {
       });
     },
 
-    /** Compensation: the money that was on its way into the contract never left; the reservation stands. */
+    /** Compensation: the money that was on its way into the contract never left; a no-op where death was booked with it. */
     voidFunding: (input: { order_id: string }): Promise<void> =>
-      inTransaction(orm, (trx) => voidFundingInside(trx, input.order_id)),
+      inTransaction(orm, (trx) => voidFundingOf(trx, input.order_id)),
   };
-}
-
-async function voidFundingInside(trx: Sql, orderId: string): Promise<void> {
-  const order = await lockOrder(trx, orderId);
-  const { rows } = await sql<{ escrowId: string; transactionId: string }>`
-    select e.id as "escrowId", t.id as "transactionId" from escrows e
-    join chain_transactions t on t.order_id = e.order_id and t.intent->>'kind' = 'FUND_ESCROW'
-    where e.order_id = ${order.id} order by t.attempt desc limit 1`.execute(trx);
-  if (rows[0] === undefined) return;
-  const { escrowId, transactionId } = rows[0];
-  const key = { workflowId: correlation().workflowId, step: 'void-funding', updateId: transactionId };
-  await fundDead(trx, key, { marketplaceId: order.marketplaceId, escrowId });
 }
 
 const escrowIs = (escrowStatus: EscrowStatus | undefined) => (escrowStatus === undefined ? {} : { escrowStatus });

@@ -221,5 +221,12 @@ function record(
   others: readonly Awaited<ReturnType<typeof balanceEvent>>[] = [],
 ): Promise<OrderState> {
   const requestId = order.operation?.request_id ?? null;
-  return changeOrder(trx, order, patch, { request_id: requestId, actor: null }, { events, others });
+  // Whatever it waited for, it went on.
+  return changeOrder(
+    trx,
+    order,
+    { waitingFor: null, ...patch },
+    { request_id: requestId, actor: null },
+    { events, others },
+  );
 }

@@ -43,7 +43,9 @@ export function createPrepareActivity(deps: Deps) {
       const existing = await latestAttempt(db, key);
       if (existing !== null && ['SIGNED', 'SUBMITTED', 'CONFIRMED'].includes(existing.status))
         return { transaction_id: existing.id };
-      const target = await resolveTarget(deps, input.intent);
+      // What was prepared once is prepared again as it was: a resumed run may know less of the intent.
+      const intent = existing?.status === 'PREPARED' ? existing.intent : input.intent;
+      const target = await resolveTarget(deps, intent);
       if (target === null) {
         await showWait(db, input.intent, 'WALLET');
         throw waitFor('WALLET', 'a wallet is not ready yet', WALLET_WAIT_MS);
@@ -119,7 +121,8 @@ async function save(
   const again = existing?.status === 'PREPARED' ? existing : null;
   const id = again?.id ?? newId('chainTransaction');
   const contractId = target.call === null ? null : verified.contractId;
-  // The contract's id is known before anything is signed: a deploy whose answer is lost is found again (F1).
+  // The contract's id is known before anything is signed: a deploy whose answer is lost is found again (F1). An attempt
+  // that comes late, when another envelope is signed, changes neither.
   await sql`
     with prepared as (
       insert into chain_transactions (id, intent_key, attempt, intent, workflow_id, marketplace_id, order_id, status,
@@ -132,8 +135,10 @@ async function save(
         unsigned_envelope = excluded.unsigned_envelope, inner_hash = excluded.inner_hash,
         contract_id = excluded.contract_id, signed_ledger = excluded.signed_ledger
       where chain_transactions.status = 'PREPARED'
+      returning id
     )
     update escrows set contract_id = ${contractId}
-    where order_id = ${target.orderId} and ${input.intent.kind === 'DEPLOY_ESCROW'}`.execute(pool(deps.orm));
+    where order_id = ${target.orderId} and ${input.intent.kind === 'DEPLOY_ESCROW'}
+      and exists (select from prepared)`.execute(pool(deps.orm));
   return id;
 }

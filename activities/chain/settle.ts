@@ -11,6 +11,7 @@ import type { TransactionOutcome } from '../../providers/chain/port.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import type { ChainOutcome } from '../../workflows/execute-on-chain.ts';
 import { bookLanded } from '../booking/index.ts';
+import { voidFundingOf } from '../booking/void-funding.ts';
 import { lockOrder, stateOf } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { waitFor } from '../failure.ts';
@@ -105,6 +106,8 @@ async function close(
       )
       select intent_key from closed`.execute(trx);
     if (rows[0] === undefined) return stateNow(trx, stored);
+    // What the envelope held is given back with the proof of its death, not some time after it.
+    if (status !== 'CONFIRMED' && stored.intent.kind === 'FUND_ESCROW') await voidFundingOf(trx, stored.intent.orderId);
     // Everywhere it is shown by its inner hash: a raised fee bump would change the outer one.
     return status === 'CONFIRMED' && landed !== null
       ? bookLanded(trx, deps, stored, { ...landed, hash: stored.innerHash })

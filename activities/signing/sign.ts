@@ -43,8 +43,8 @@ export function createSignActivity(deps: Deps) {
       const passphrase = deps.network.passphrase;
       const inner = signEnvelope(stored.unsignedEnvelope, passphrase, unique.map(signingKey));
       const outer = feeBump(inner, passphrase, signingKey(sponsor), { maxFeePerOp: INCLUSION_FEE_BID });
-      await saveSigned(deps, stored, target, outer, ledger);
-      return { status: 'SIGNED' };
+      // Not saved: another attempt prepared or signed meanwhile. Preparing again hands out what counts now.
+      return { status: (await saveSigned(deps, stored, target, outer, ledger)) ? 'SIGNED' : 'STALE' };
     },
   };
 }
@@ -85,15 +85,12 @@ async function saveSigned(
   target: Target,
   outer: { envelope: string; hash: string },
   ledger: number,
-): Promise<void> {
+): Promise<boolean> {
   const { call } = target;
-  if (call === null || stored.intent.kind !== 'FUND_ESCROW') {
-    await save(pool(deps.orm), stored, outer, ledger);
-    return;
-  }
+  if (call === null || stored.intent.kind !== 'FUND_ESCROW') return save(pool(deps.orm), stored, outer, ledger);
   const { escrow, order } = call;
-  await inTransaction(deps.orm, async (trx) => {
-    if (!(await save(trx, stored, outer, ledger))) return;
+  return inTransaction(deps.orm, async (trx) => {
+    if (!(await save(trx, stored, outer, ledger))) return false;
     await fundSaved(
       trx,
       { workflowId: correlation().workflowId, step: 'fund-saved', updateId: stored.id },
@@ -105,6 +102,7 @@ async function saveSigned(
         amount: escrow.amount,
       },
     );
+    return true;
   });
 }
 

@@ -19,6 +19,7 @@ export interface ReconcileResult {
   readonly movements_waiting: number;
   readonly foreign_unbooked: number;
   readonly orphaned_leases: number;
+  readonly orders_waiting: number;
 }
 
 export function createReconcileActivities(deps: Deps) {
@@ -32,6 +33,7 @@ export function createReconcileActivities(deps: Deps) {
         movements_waiting: await wakeFollowers(deps, older_than_s),
         foreign_unbooked: await remindForeign(deps, older_than_s),
         orphaned_leases: await freeOrphanedLeases(pool(deps.orm)),
+        orders_waiting: await wakeWaiting(deps, older_than_s),
       };
       if (Object.values(result).some((found) => found > 0))
         deps.log.warn({ ...result, workflow_id: reconcileWorkflowId(deps.network.name) }, 'reconcile.found');
@@ -40,16 +42,15 @@ export function createReconcileActivities(deps: Deps) {
   };
 }
 
-/** Confirmed on chain and not in the books: the workflow that owns it is woken, or started from its row. */
+/** Signed, and not in the books for a while: its workflow is started from its row if it is gone. */
 async function wakeUnbooked(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ workflow_id: string; order_id: string | null }>`
     select distinct workflow_id, order_id from chain_transactions
-    where status = 'CONFIRMED' and booked_at is null and confirmed_at < now() - make_interval(secs => ${graceS}) limit ${FOUND_MAX}`.execute(
-    pool(deps.orm),
-  );
+    where status in ('SIGNED', 'SUBMITTED', 'CONFIRMED') and booked_at is null
+      and signed_at < now() - make_interval(secs => ${graceS}) limit ${FOUND_MAX}`.execute(pool(deps.orm));
   for (const { workflow_id, order_id } of rows) {
     deps.log.warn({ workflow_id }, 'reconcile.unbooked');
-    if (order_id !== null) await wakeOrder(deps, order_id);
+    if (order_id !== null) await ensureOrder(deps, order_id);
   }
   if (rows.some(({ order_id }) => order_id === null)) await createProvisioningActivities(deps).requestProvisioning();
   return rows.length;
@@ -62,6 +63,32 @@ async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
     args: [{ order_id: orderId, task_queue_prefix: deps.taskQueuePrefix, resume: true }],
     signal: orderWakeSignal,
     signalArgs: [{ cause: 'RESUME' }],
+  });
+}
+
+/** Deadlines that are over, and orders that may go on because money or a wallet is there: nobody else looks again. */
+async function wakeWaiting(deps: Deps, graceS: number): Promise<number> {
+  const { rows } = await sql<{ id: string; due: boolean }>`
+    select o.id, false as due from orders o
+    where o.auto and o.status <> 'CLOSED' and o.updated_at < now() - make_interval(secs => ${graceS})
+      and (o.waiting_for = 'WALLET' or (o.waiting_for = 'DEPOSIT' and o.amount <= (
+        select b.credits_posted - b.debits_posted - b.debits_pending from ledger_balances b
+        where b.marketplace_id = o.marketplace_id and b.kind = 'user.funds' and b.owner_id = o.buyer_id
+          and b.asset = o.asset)))
+    union all
+    select id, true from orders where status <> 'CLOSED' and due_at < now() - make_interval(secs => ${graceS})
+    limit ${FOUND_MAX}`.execute(pool(deps.orm));
+  for (const { id, due } of rows) await (due ? ensureOrder(deps, id) : wakeOrder(deps, id));
+  return rows.length;
+}
+
+/** Starts the order's workflow from its row; one that runs is left alone. */
+async function ensureOrder(deps: Deps, orderId: string): Promise<void> {
+  await deps.client.workflow.start('order', {
+    workflowId: orderWorkflowId(orderId),
+    taskQueue: `${deps.taskQueuePrefix}orders`,
+    args: [{ order_id: orderId, task_queue_prefix: deps.taskQueuePrefix, resume: true }],
+    workflowIdConflictPolicy: 'USE_EXISTING',
   });
 }
 

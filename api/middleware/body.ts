@@ -7,7 +7,7 @@ import { Refusal } from '../../domain/refusal.ts';
 const parse = bodyParser({
   enableTypes: ['json'],
   jsonLimit: BODY_BYTES_MAX,
-  parsedMethods: ['POST', 'PATCH'],
+  parsedMethods: ['POST', 'PATCH', 'DELETE'],
   onError: (error) => {
     const status = 'status' in error ? error.status : 400;
     if (status === 413) throw new Refusal('BODY_TOO_LARGE', `a body has at most ${BODY_BYTES_MAX} bytes`);

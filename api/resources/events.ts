@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { findEvent, listEvents } from '../../db/resources/event.ts';
 import { pool } from '../../db/sql.ts';
 import { EventSchema } from '../../domain/resources/event.ts';
-import { RESOURCE_TYPES } from '../../domain/statuses.ts';
 import { IdParams, limitQuery, listBody, listOf } from '../inputs.ts';
 import { type Answer, type Call, found, marketplaceOf, route } from '../route.ts';
 import { waitFor } from '../waiting.ts';
@@ -21,7 +20,8 @@ const EventsQuery = z.strictObject({
   cursor: z.string().optional().meta({ description: '`next_cursor` of the page before' }),
   after: z.string().optional().meta({ description: 'Id of an event: what came after it, oldest first' }),
   type: types,
-  resource_type: z.enum(RESOURCE_TYPES).optional(),
+  resource_type: z.string().optional(),
+  delivered: z.enum(['true', 'false']).optional(),
   resource_id: z.string().optional(),
 });
 
@@ -31,6 +31,8 @@ async function list(call: Call<unknown, z.output<typeof EventsQuery>>): Promise<
   const marketplaceId = marketplaceOf(call).id;
   const filter = { types: query.type, resourceType: query.resource_type, resourceId: query.resource_id };
   const { after, cursor, limit } = query;
+  // Undelivered is what an enabled endpoint has not got: there are none.
+  if (query.delivered === 'false') return listBody({ items: [], hasMore: false }, null);
   const from = after === undefined ? { before: cursor } : { after: cursor ?? after };
   const look = () => listEvents(pool(deps.orm), marketplaceId, filter, { limit, ...from });
   const wanted = { ms: (wait ?? 0) * 1_000, signal: deps.stopping, everyMs: 150 };
@@ -39,7 +41,9 @@ async function list(call: Call<unknown, z.output<typeof EventsQuery>>): Promise<
       ? await look()
       : ((await waitFor(async () => nonEmpty(await look()), wanted)) ?? { items: [], hasMore: false });
   const answer = listBody(shown, shown.hasMore ? (shown.items.at(-1)?.id ?? null) : null);
-  return wait === null ? answer : { ...answer, headers: { 'Preference-Applied': `wait=${wait}` } };
+  return wait === null || after === undefined
+    ? answer
+    : { ...answer, headers: { 'Preference-Applied': `wait=${wait}` } };
 }
 
 const nonEmpty = <T extends { readonly items: readonly unknown[] }>(page: T): T | null =>

@@ -131,6 +131,12 @@ async function answerTo(call: OrderCall, driven: Driven, outcome: Outcome | null
     return orderAnswer(driven.onChain && (call.wait === null || waitsOn) ? 202 : 200, order);
   }
   const { error } = outcome;
+  // Sent twice because its first delivery was lost, the verb is refused the second time; the row shows that it was done.
+  if (mine && error instanceof Refusal && error.reason === 'INVALID_STATE' && order.operation?.status !== 'FAILED')
+    return orderAnswer(
+      order.operation?.status === 'SUCCEEDED' && (!driven.onChain || call.wait !== null) ? 200 : 202,
+      order,
+    );
   if (error instanceof Refusal && error.reason === 'OPERATION_FAILED') {
     // Without the header nobody asked for the outcome: the body shows that it failed.
     if (call.wait === null && mine) return orderAnswer(202, order);
@@ -143,8 +149,9 @@ async function answerTo(call: OrderCall, driven: Driven, outcome: Outcome | null
 }
 
 /** A closed order's workflow is gone: its row says what became of the verb. */
-function fromRows(call: OrderCall, order: OrderResource, { operationId, verb }: Driven): Answer {
-  if (order.operation?.id === operationId || call.idempotency?.accepted === true) return orderAnswer(200, order);
+function fromRows(call: OrderCall, order: OrderResource, { operationId, verb, onChain }: Driven): Answer {
+  if (order.operation?.id === operationId || call.idempotency?.accepted === true)
+    return orderAnswer(onChain && call.wait === null ? 202 : 200, order);
   const view = { status: order.status, operation: order.operation, delivered: order.delivered_at !== null };
   throw invalidState(order, new Refusal('INVALID_STATE', refusal(view, verb)));
 }

@@ -185,9 +185,9 @@ function checkTerms(call: Call<unknown, unknown, CreateOrderBody>, asset: string
   return asset;
 }
 
-/** What the order leaves out comes from the marketplace; an explicit null turns a deadline off. */
+/** What the order leaves out, or leaves null, comes from the marketplace. */
 function deadlinesOf(wanted: CreateOrderBody['deadlines'], defaults: DeadlineTerms): DeadlineTerms {
-  const stated = Object.entries(wanted ?? {}).filter(([, value]) => value !== undefined);
+  const stated = Object.entries(wanted ?? {}).filter(([, value]) => value != null);
   return { ...DEFAULT_DEADLINES, ...defaults, ...Object.fromEntries(stated) };
 }
 

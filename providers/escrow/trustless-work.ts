@@ -5,7 +5,8 @@ import { ProviderError } from '../errors.ts';
 import { json } from '../http.ts';
 import type { EscrowGateway } from './port.ts';
 
-const DEFAULT_TIMEOUT_MS = 15_000;
+/** With the node's below the limit of an attempt: one that was given up must not go on and write late. */
+const DEFAULT_TIMEOUT_MS = 5_000;
 
 const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): unknown };
 

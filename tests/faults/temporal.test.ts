@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { randomUUID } from 'node:crypto';
+import { escrowUpdate, reserveUpdate } from '../../workflows/messages.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
   type EventBody,
@@ -71,17 +72,34 @@ test('a released order that is reset stays released, and nothing is booked twice
   expect(await balance(api, seller.id)).toMatchObject({ total: paid.total });
 }, 180_000);
 
-test('two verbs that arrive in one activation are one done and one refused', async () => {
+/** Sends a verb twice while no worker runs: the updates gather at the server and are delivered together. */
+async function together(orderId: string, update: typeof reserveUpdate): Promise<PromiseSettledResult<unknown>[]> {
+  await stack.killWorker();
+  const handle = client.workflow.getHandle(`order/${orderId}`);
+  const request = { request_id: null, actor: null, reason: null };
+  const sent = ['op_first', 'op_second'].map((operation_id) =>
+    handle.executeUpdate(update, { args: [{ ...request, operation_id: `${operation_id}_${orderId}` }] }),
+  );
+  const settled = Promise.allSettled(sent);
+  await stack.startWorker();
+  return settled;
+}
+
+const refusals = (settled: PromiseSettledResult<unknown>[]): unknown[] =>
+  settled.flatMap((one) =>
+    one.status === 'rejected' ? [(one.reason as Error & { cause: { type: string } }).cause.type] : [],
+  );
+
+test('of two verbs that arrive in one activation one is done and one is refused', async () => {
   const { api } = market;
   const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
   const order = await createOrder(api, buyer, seller);
-  // Without a worker the updates gather at the server and are delivered together.
-  await stack.killWorker();
-  const answers = Promise.all([verb(api, order.id, 'reserve'), verb(api, order.id, 'reserve')]);
-  await stack.startWorker();
-  const settled = await answers;
-  expect(settled.map(({ status }) => status).sort()).toEqual([200, 409]);
+  expect(refusals(await together(order.id, reserveUpdate))).toEqual(['INVALID_STATE']);
   expect(await balance(api, buyer.id)).toMatchObject({ available: '75', reserved: '25' });
+  // The second one must not take the gate while the first is on chain.
+  expect(refusals(await together(order.id, escrowUpdate))).toEqual(['INVALID_STATE']);
+  expect((await verb(api, order.id, 'escrow/fund')).body).toMatchObject({ status: 'IN_PROGRESS' });
+  expect(await balance(api, buyer.id)).toMatchObject({ total: '75', in_escrow: '25' });
 }, 180_000);
 
 test('an order whose workflow is gone goes on from its row', async () => {
