@@ -77,8 +77,8 @@ async function together(orderId: string, update: typeof reserveUpdate): Promise<
   await stack.killWorker();
   const handle = client.workflow.getHandle(`order/${orderId}`);
   const request = { request_id: null, actor: null, reason: null };
-  const sent = ['op_first', 'op_second'].map((operation_id) =>
-    handle.executeUpdate(update, { args: [{ ...request, operation_id: `${operation_id}_${orderId}` }] }),
+  const sent = [randomUUID(), randomUUID()].map((id) =>
+    handle.executeUpdate(update, { args: [{ ...request, operation_id: `op_${id}` }] }),
   );
   const settled = Promise.allSettled(sent);
   await stack.startWorker();
