@@ -51,7 +51,12 @@ const as =
     Object.assign(jsonSchema, documented);
   };
 const time = { type: 'string', format: 'date-time', example: '2026-11-22T14:00:00.000Z' };
-export const TimeInput = z.iso.datetime({ offset: true }).meta({ override: as(time) });
+export const TimeInput = z.iso
+  .datetime({ offset: true })
+  // Postgres knows neither a year 0 nor offsets of a day: what it gets is UTC.
+  .refine((text) => new Date(text).getUTCFullYear() >= 1, 'FORMAT: a time from the year 1 on')
+  .transform((text) => new Date(text).toISOString())
+  .meta({ override: as(time) });
 
 /** Longer than any business wants to wait, and short enough for every timer. */
 const DURATION_DAYS_MAX = 3_650;
@@ -78,12 +83,15 @@ export const NoQuery = z.strictObject({});
 export const IdParams = z.object({ id: z.string() });
 export const ReasonBody = z.strictObject({ reason: ReasonInput });
 
+/** Exactly as it was given out: a 30th of February is no time. */
+const isTime = (text: string): boolean => !Number.isNaN(Date.parse(text)) && new Date(text).toISOString() === text;
+
 const CURSOR = 'CURSOR: not a cursor of this list';
 const CursorInput = z
   .string()
   .transform((text, context): PageCursor => {
     const [, at, id] = /^([0-9TZ:.-]{24}) (\S+)$/.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? [];
-    if (at !== undefined && id !== undefined && !Number.isNaN(Date.parse(at))) return { at, id };
+    if (at !== undefined && id !== undefined && isTime(at)) return { at, id };
     context.addIssue(CURSOR);
     return z.NEVER;
   })

@@ -80,7 +80,7 @@ export function createOrderOperationActivities(deps: Deps) {
           ...operation,
           status: 'FAILED' as const,
           transaction_hash: input.transaction_hash ?? operation.transaction_hash,
-          error: storedProblem(reason, input.detail),
+          error: storedProblem(reason, input.detail, { orderId: order.id, requestId: operation.request_id }),
           finished_at: new Date().toISOString(),
         };
         const status = back?.ifDead ?? order.status;

@@ -270,7 +270,21 @@ export function doneOperation(input: OperationInput, verb: OrderVerb, at: Date):
 }
 
 /** The problem that is stored with an operation that failed. */
-export function storedProblem(reason: Reason, detail: string): NonNullable<OperationView['error']> {
+export function storedProblem(
+  reason: Reason,
+  detail: string,
+  of: { readonly orderId: string; readonly requestId: string | null },
+): NonNullable<OperationView['error']> {
   const { title, status, retryable } = REASON_TABLE[reason];
-  return { type: `/api/v1/docs/errors/${reason}`, title, status, detail, code: reason, retryable };
+  return {
+    type: `/api/v1/docs/errors/${reason}`,
+    title,
+    status,
+    detail,
+    instance: `/api/v1/orders/${of.orderId}`,
+    code: reason,
+    request_id: of.requestId,
+    retryable,
+    errors: [],
+  };
 }

@@ -48,7 +48,10 @@ export function createUserActivities({ orm }: Pick<Deps, 'orm'>) {
         await sql`
           update users set email = ${next.email}, metadata = ${JSON.stringify(next.metadata)}::jsonb,
             status = ${next.status}, updated_at = now() where id = ${user.id}`.execute(trx);
-        await recordUserEvent(trx, user.id, user.marketplace_id, change, 'user.updated', { fields });
+        const [type, detail] = fields.includes('status')
+          ? ([next.status === 'SUSPENDED' ? 'user.suspended' : 'user.activated', {}] as const)
+          : (['user.updated', { fields }] as const);
+        await recordUserEvent(trx, user.id, user.marketplace_id, change, type, detail);
         return { user_id: user.id, created: false };
       });
     },

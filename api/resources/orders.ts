@@ -159,18 +159,18 @@ async function checkParties(call: Call<unknown, unknown, CreateOrderBody>, marke
   const { buyer_id: buyerId, seller_id: sellerId } = call.body;
   if (buyerId === sellerId) throw refuseField('/seller_id', 'SAME_PARTY', 'buyer and seller must differ');
   const statuses = await userStatuses(pool(call.deps.orm), marketplaceId, [buyerId, sellerId]);
-  for (const [pointer, id] of [
-    ['/buyer_id', buyerId],
-    ['/seller_id', sellerId],
-  ] as const) {
-    const status = statuses.get(id);
-    const missing = { pointer, code: 'NOT_FOUND', detail: 'there is no such user' };
-    if (status === undefined) throw new Refusal('NOT_FOUND', `${pointer}: ${missing.detail}`, { errors: [missing] });
-    if (status !== 'ACTIVE') {
-      const suspended = { pointer, code: 'USER_SUSPENDED', detail: `user ${id} is suspended` };
-      throw new Refusal('USER_SUSPENDED', suspended.detail, { errors: [suspended] });
-    }
-  }
+  const parties = [
+    { pointer: '/buyer_id', id: buyerId },
+    { pointer: '/seller_id', id: sellerId },
+  ];
+  const missing = parties
+    .filter(({ id }) => !statuses.has(id))
+    .map(({ pointer }) => ({ pointer, code: 'NOT_FOUND', detail: 'there is no such user' }));
+  if (missing.length > 0) throw new Refusal('NOT_FOUND', 'there is no such user', { errors: missing });
+  const suspended = parties
+    .filter(({ id }) => statuses.get(id) !== 'ACTIVE')
+    .map(({ pointer, id }) => ({ pointer, code: 'USER_SUSPENDED', detail: `user ${id} is suspended` }));
+  if (suspended[0] !== undefined) throw new Refusal('USER_SUSPENDED', suspended[0].detail, { errors: suspended });
 }
 
 function checkTerms(call: Call<unknown, unknown, CreateOrderBody>, asset: string): string {

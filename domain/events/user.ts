@@ -16,6 +16,8 @@ const deposit = {
 export const USER_EVENTS = [
   userEvent('user.created'),
   userEvent('user.updated', { fields: z.array(z.string()) }),
+  userEvent('user.suspended'),
+  userEvent('user.activated'),
   walletEvent('wallet.ready'),
   userEvent('balance.credited', booked),
   userEvent('balance.debited', booked),

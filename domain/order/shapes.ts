@@ -7,8 +7,11 @@ export interface StoredProblem {
   readonly title: string;
   readonly status: number;
   readonly detail: string;
+  readonly instance: string;
   readonly code: string;
+  readonly request_id: string | null;
   readonly retryable: boolean;
+  readonly errors: readonly { readonly pointer: string; readonly code: string; readonly detail: string }[];
 }
 
 /** `operation` of a resource, exactly as the API shows it. */

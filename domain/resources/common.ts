@@ -24,8 +24,11 @@ export const StoredProblem = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
+  instance: z.string(),
   code: z.string(),
+  request_id: z.string().nullable(),
   retryable: z.boolean(),
+  errors: z.array(z.object({ pointer: z.string(), code: z.string(), detail: z.string() })),
 });
 
 export const Operation = z

@@ -179,7 +179,7 @@ describe('a user', () => {
     expect(events).toMatchObject([
       { type: 'user.created' },
       { type: 'user.updated', change: { fields: ['email', 'metadata'] } },
-      { type: 'user.updated', change: { fields: ['status'] } },
+      { type: 'user.suspended', change: {} },
     ]);
   });
 });
