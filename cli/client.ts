@@ -1,5 +1,8 @@
 /** The API as commands call it: a key, JSON in and out, problems as errors. */
 
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+
 /** A problem document that the API answered. */
 export class Problem extends Error {
   override readonly name = 'Problem';
@@ -23,24 +26,35 @@ export interface ApiClient {
   post<T>(path: string, body?: unknown, wait?: number): Promise<T>;
 }
 
-/** @throws Problem for every answer that is not 2xx */
+const PATIENCE_MS = 45_000;
+const PAUSE_MS = 500;
+
+/**
+ * A problem that says `retryable` is asked again, with the same Idempotency-Key, for 45 s.
+ * @throws Problem for every other answer that is not 2xx
+ */
 export function createApiClient(target: { readonly apiUrl: string; readonly apiKey: string }): ApiClient {
-  const request = async <T>(method: string, path: string, body?: unknown, wait?: number): Promise<T> => {
-    const response = await fetch(`${target.apiUrl}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${target.apiKey}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(wait === undefined ? {} : { prefer: `wait=${wait}` }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const answer: unknown = await response.json();
-    if (!response.ok) throw new Problem(`${method} ${path}`, response.status, answer as Record<string, unknown>);
-    return answer as T;
+  const request = async <T>(method: string, path: string, init: RequestInit): Promise<T> => {
+    for (const end = Date.now() + PATIENCE_MS; ; await delay(PAUSE_MS)) {
+      const response = await fetch(`${target.apiUrl}${path}`, { ...init, method });
+      const answer = (await response.json()) as Record<string, unknown>;
+      if (response.ok) return answer as T;
+      if (answer['retryable'] !== true || Date.now() > end)
+        throw new Problem(`${method} ${path}`, response.status, answer);
+    }
   };
+  const authorization = `Bearer ${target.apiKey}`;
   return {
-    get: (path) => request('GET', path),
-    post: (path, body, wait) => request('POST', path, body, wait),
+    get: (path) => request('GET', path, { headers: { authorization } }),
+    post: (path, body, wait) =>
+      request('POST', path, {
+        headers: {
+          authorization,
+          'idempotency-key': randomUUID(),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(wait === undefined ? {} : { prefer: `wait=${wait}` }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      }),
   };
 }

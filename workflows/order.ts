@@ -36,6 +36,9 @@ import { type VerbGate, createVerbGate } from './verb-gate.ts';
 const CREATION_LIMIT = '1 minute';
 /** A deadline whose verb failed is tried again after this long. */
 const DEADLINE_RETRY_MS = 60_000;
+/** An automatic step that was proved dead is tried again after this long, then after twice as long, up to an hour. */
+const AUTO_RETRY_MS = 10_000;
+const AUTO_RETRY_MAX_MS = 3_600_000;
 /** What the system does when a deadline is over. */
 const DEADLINE_VERBS: Partial<Record<DueAction, 'cancel' | 'release'>> = { EXPIRE: 'cancel', AUTO_RELEASE: 'release' };
 
@@ -45,10 +48,13 @@ interface Life {
   woken: boolean;
   /** no deadline is tried before this time */
   notBefore: number;
+  /** automatic steps that failed one after the other, and when the next is due */
+  failures: number;
+  autoAgainAt: number | null;
 }
 
 export async function order(input: OrderInput): Promise<void> {
-  const life: Life = { state: null, woken: false, notBefore: 0 };
+  const life: Life = { state: null, woken: false, notBefore: 0, failures: 0, autoAgainAt: null };
   const operations = createOrderOperations(input, (next) => {
     life.state = next;
   });
@@ -62,9 +68,9 @@ export async function order(input: OrderInput): Promise<void> {
     if (!gate.busy()) await advance(life, operations, gate);
     const before = life.state;
     const changed = () => life.woken || (!gate.busy() && life.state !== before) || !isOpen(life);
-    const due = dueInMs(life);
-    if (due === null) await condition(changed);
-    else if (!(await condition(changed, due))) await atDeadline(life, operations, gate);
+    const wait = nextTimerInMs(life);
+    if (wait === null) await condition(changed);
+    else if (!(await condition(changed, wait)) && dueInMs(life) === 0) await atDeadline(life, operations, gate);
     life.woken = false;
   }
   await condition(allHandlersFinished);
@@ -109,13 +115,20 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
 /** What the system does by itself: `auto` orders go on to IN_PROGRESS as far as money and wallets allow. */
 async function advance(life: Life, operations: OrderOperations, gate: VerbGate): Promise<void> {
   await gate.adopt(operations.adopt);
+  life.autoAgainAt = null;
   for (let verb = autoVerb(life.state); verb !== null; verb = autoVerb(life.state)) {
     const before = life.state;
     const run = operations[verb];
     await gate.system(verb, () => run(systemRequest(verb, 'AUTO')));
     const { state } = life;
-    // Waiting for a deposit or a wallet, or the operation failed: the next message decides.
-    if (state === before || state?.waiting_for != null || state?.operation?.status === 'FAILED') return;
+    if (state?.operation?.status === 'FAILED') {
+      life.autoAgainAt = now() + Math.min(AUTO_RETRY_MS * 2 ** life.failures, AUTO_RETRY_MAX_MS);
+      life.failures += 1;
+      return;
+    }
+    // Waiting for a deposit or a wallet: the next message decides.
+    if (state === before || state?.waiting_for != null) return;
+    life.failures = 0;
   }
 }
 
@@ -124,6 +137,12 @@ async function atDeadline(life: Life, operations: OrderOperations, gate: VerbGat
   const verb = life.state?.due == null ? undefined : DEADLINE_VERBS[life.state.due.action];
   if (verb !== undefined) await gate.system(verb, () => operations[verb](systemRequest(verb, 'DEADLINE')));
   if (life.state?.due != null) life.notBefore = now() + DEADLINE_RETRY_MS;
+}
+
+function nextTimerInMs(life: Life): number | null {
+  const auto = life.autoAgainAt === null ? null : Math.max(0, life.autoAgainAt - now());
+  const due = dueInMs(life);
+  return auto === null || due === null ? (auto ?? due) : Math.min(auto, due);
 }
 
 function dueInMs({ state, notBefore }: Life): number | null {

@@ -25,11 +25,18 @@ const DATABASE_VERBS: ReadonlySet<Verb> = new Set(['reserve', 'cancel', 'extend'
 
 /** An operation that is not on the row by then is not durable yet: 503, and a repeat with the same key attaches. */
 const VISIBLE_WITHIN_MS = 10_000;
-/** Below the limit above, so that the refusal is still the answer when it is not heard. */
-const HEARD_WITHIN_MS = 9_000;
+/** What a killed worker had in hand is handed on after ten seconds, and five more for the queue that was its own. */
+const HEARD_WITHIN_MS = 20_000;
 const HEARD_LOOK_MS = 250;
 const LOOK_FIRST_MS = 15;
 const LOOK_LAST_MS = 150;
+
+interface Patience {
+  /** milliseconds that the caller waits for the outcome */
+  readonly waitMs: number;
+  /** when the order's workflow last gave an answer, of whatever kind */
+  readonly heard: { at: number };
+}
 
 type Outcome = { readonly settled: true } | { readonly settled: false; readonly error: unknown };
 
@@ -41,8 +48,10 @@ async function drive(call: OrderCall, build: (request: VerbRequest) => VerbCall)
   const onChain = !DATABASE_VERBS.has(verbCall.verb);
   const waitMs = onChain ? (call.wait ?? 0) * 1_000 : DATABASE_VERB_WAIT_MS;
   const answered = new AbortController();
+  const heard = { at: Date.now() };
   try {
-    const outcome = await raced(call, operationId, waitMs, send(call, order, verbCall, waitMs, answered.signal));
+    const update = send(call, order, verbCall, { waitMs, heard, signal: answered.signal });
+    const outcome = await raced(call, operationId, { waitMs, heard }, update);
     const answer = await answerTo(call, { operationId, verb: verbCall.verb, onChain }, outcome);
     return onChain && call.wait !== null
       ? { ...answer, headers: { ...answer.headers, 'Preference-Applied': `wait=${call.wait}` } }
@@ -57,15 +66,14 @@ async function send(
   call: OrderCall,
   order: OrderResource,
   verbCall: VerbCall,
-  waitMs: number,
-  signal: AbortSignal,
+  { waitMs, heard, signal }: Patience & { readonly signal: AbortSignal },
 ): Promise<Outcome> {
   const { workflows } = call.deps;
   const updateId = call.idempotency === null ? verbCall.request.operation_id : updateIdOf(call.idempotency);
   const ask = () =>
     workflows.orderVerb(order.id, verbCall, { updateId, timeoutMs: waitMs + VISIBLE_WITHIN_MS, signal });
   try {
-    await untilHeard(call, verbCall.verb, ask).catch(async (error: unknown) => {
+    await untilHeard(call, verbCall.verb, heard, ask).catch(async (error: unknown) => {
       if (!(error instanceof NotRunning) || (await orderOf(call)).status === 'CLOSED') throw error;
       await workflows.resumeOrder(order.id);
       return ask();
@@ -80,14 +88,16 @@ async function send(
  * The row says that the last operation is over as soon as it is booked; when the worker dies right then, its workflow
  * hears of it only when the attempt is handed on. A caller who goes by the row is not refused for that.
  */
-async function untilHeard<T>(call: OrderCall, verb: Verb, ask: () => Promise<T>): Promise<T> {
+async function untilHeard<T>(call: OrderCall, verb: Verb, heard: Patience['heard'], ask: () => Promise<T>): Promise<T> {
   const end = Date.now() + HEARD_WITHIN_MS;
   for (;;) {
     try {
       return await ask();
     } catch (error) {
+      heard.at = Date.now();
       const busy = error instanceof Refusal && error.reason === 'INVALID_STATE' && error.details['retryable'] === true;
-      if (!busy || Date.now() > end || !(await orderOf(call)).allowed.includes(verb)) throw error;
+      if (!busy || !(await orderOf(call)).allowed.includes(verb)) throw error;
+      if (Date.now() > end) throw new Unavailable('the order goes on in a moment', { cause: error });
       await pause(HEARD_LOOK_MS, call.deps.stopping);
     }
   }
@@ -97,7 +107,7 @@ async function untilHeard<T>(call: OrderCall, verb: Verb, ask: () => Promise<T>)
 async function raced(
   call: OrderCall,
   operationId: string,
-  waitMs: number,
+  { waitMs, heard }: Patience,
   update: Promise<Outcome>,
 ): Promise<Outcome | null> {
   const { orm, stopping } = call.deps;
@@ -110,7 +120,7 @@ async function raced(
     const elapsed = Date.now() - begun;
     if (progress?.operationId === operationId) {
       if (progress.operationStatus === 'PARKED' || elapsed >= waitMs || stopping.aborted) return null;
-    } else if (elapsed >= waitMs + VISIBLE_WITHIN_MS || stopping.aborted) {
+    } else if (Date.now() - heard.at >= waitMs + VISIBLE_WITHIN_MS || stopping.aborted) {
       return { settled: false, error: new Unavailable('the operation did not begin in time') };
     }
   }

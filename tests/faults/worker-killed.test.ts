@@ -55,7 +55,14 @@ test('thirty orders survive a worker that is killed again and again', async () =
 
   /** As a marketplace would: ask again until it is done; a refusal while another attempt runs is no failure. */
   async function release(order: OrderBody): Promise<void> {
-    await eventually(async () => (await getOrder(api, order.id)).status === 'IN_PROGRESS', { timeoutMs: 240_000 });
+    await eventually(
+      async () => {
+        const now = await getOrder(api, order.id);
+        if (now.status === 'IN_PROGRESS') return true;
+        throw new Error(`not in progress: ${JSON.stringify(now)}`);
+      },
+      { timeoutMs: 240_000 },
+    );
     await eventually(
       async () => {
         const now = await getOrder(api, order.id);

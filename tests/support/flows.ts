@@ -60,9 +60,19 @@ const PATIENCE = { timeoutMs: 120_000 };
 
 export const WAIT = { prefer: 'wait=60' };
 
+/** A POST as a marketplace makes it: what says `retryable` is sent again with the same key. */
+export function insist<T>(api: Call, path: string, body: unknown): Promise<Answer<T>> {
+  const key = { 'idempotency-key': randomUUID() };
+  return eventually(async () => {
+    const answer = await api<T>('POST', path, body, key);
+    if ((answer.body as { retryable?: boolean }).retryable !== true) return answer;
+    throw new Error(`POST ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+  }, PATIENCE);
+}
+
 /** A user whose wallet is ready. */
 export async function readyUser(api: Call): Promise<UserBody> {
-  const { body } = await api<UserBody>('POST', '/users', { external_user_id: `u-${randomUUID()}` });
+  const { body } = await insist<UserBody>(api, '/users', { external_user_id: `u-${randomUUID()}` });
   return eventually(
     async () => {
       const user = (await api<UserBody>('GET', `/users/${body.id}`)).body;
@@ -82,7 +92,7 @@ export async function fundedUser(api: Call, amount: string): Promise<UserBody> {
 /** Pays in and waits until the books show it. */
 export async function deposit(api: Call, userId: string, amount: string): Promise<void> {
   const before = (await balance(api, userId)).total;
-  const { status, body } = await api('POST', '/sandbox/deposits', { user_id: userId, amount });
+  const { status, body } = await insist(api, '/sandbox/deposits', { user_id: userId, amount });
   if (status !== 201) throw new Error(`deposit answered ${status}: ${JSON.stringify(body)}`);
   await eventually(async () => (await balance(api, userId)).total !== before, {
     ...PATIENCE,
@@ -100,7 +110,7 @@ export async function createOrder(
   seller: { readonly id: string },
   fields: Record<string, unknown> = {},
 ): Promise<OrderBody> {
-  const { status, body } = await api<OrderBody>('POST', '/orders', {
+  const { status, body } = await insist<OrderBody>(api, '/orders', {
     buyer_id: buyer.id,
     seller_id: seller.id,
     amount: '25',
