@@ -17,6 +17,9 @@ export type Intent =
   | { readonly kind: 'RELEASE'; readonly orderId: string; readonly milestoneIndex: number | null }
   | { readonly kind: 'PROVISION_WALLETS'; readonly batchId: string };
 
+/** Calls on an escrow contract; the others are classic transactions that we build ourselves. */
+export type EscrowIntent = Extract<Intent, { readonly orderId: string }>;
+
 export type IntentKind = Intent['kind'];
 
 /** In words, for the operator who looks at the workflow's history. */
@@ -39,5 +42,5 @@ export function intentSummary(intent: Intent): string {
 
 /** Escrow envelopes come from the REST gateway, whose rate limit its task queue keeps; classic ones we build ourselves. */
 export function prepareQueue(intent: Intent): 'escrow-api' | 'chain' {
-  return intent.kind === 'PROVISION_WALLETS' ? 'chain' : 'escrow-api';
+  return 'orderId' in intent ? 'escrow-api' : 'chain';
 }

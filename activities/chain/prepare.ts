@@ -98,7 +98,7 @@ async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Targe
 }
 
 async function showWait(db: Sql, intent: Intent, waitingFor: 'WALLET' | 'PROVIDER'): Promise<void> {
-  if (intent.kind === 'PROVISION_WALLETS') return;
+  if (!('orderId' in intent)) return;
   await sql`update orders set waiting_for = ${waitingFor}
     where id = ${intent.orderId} and waiting_for is distinct from ${waitingFor}`.execute(db);
 }

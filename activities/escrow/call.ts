@@ -1,15 +1,13 @@
 /** From an intent to the exact call on the contract: every amount and address comes from our rows, at each preparation. */
 import type { Sql } from '../../db/sql.ts';
 import type { EscrowCall } from '../../domain/chain.ts';
-import type { Intent } from '../../domain/intents.ts';
+import type { EscrowIntent } from '../../domain/intents.ts';
 import { DESCRIPTION_MAX, TITLE_MAX } from '../../domain/limits.ts';
 import type { EscrowWallets } from '../../domain/order/shapes.ts';
 import { type EscrowRecord, type OrderRow, escrowOf, readOrder } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
 import { completeRoles } from './roles.ts';
-
-export type EscrowIntent = Exclude<Intent, { kind: 'PROVISION_WALLETS' }>;
 
 export interface ResolvedCall {
   readonly call: EscrowCall;

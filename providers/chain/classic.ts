@@ -2,8 +2,6 @@
 import { Account, Asset as StellarAsset, Operation, TransactionBuilder } from '@stellar/stellar-sdk/base';
 import type { Asset } from '../../domain/chain.ts';
 
-/** Seconds after the latest ledger for which our own envelopes are valid. */
-export const PROVISIONING_LIFETIME_S = 120;
 /** Wallets whose operations and signatures fit into one transaction. */
 export const MAX_WALLETS = 19;
 
@@ -11,7 +9,7 @@ export const MAX_WALLETS = 19;
  * One transaction that creates wallets holding 0 XLM, their reserves paid by the sponsor: begin sponsoring, create,
  * trust, end sponsoring, per wallet. To be signed by `source`, the sponsor and every wallet, and then fee-bumped.
  *
- * `sequence` is the last used one of `source`; `chainTime` the close of the latest ledger (unix seconds); `asset` null
+ * `sequence` is the last used one of `source`; `maxTime` the end of its time bounds (unix seconds); `asset` null
  * leaves the trustline out; `baseFee` is the inner bid per operation in stroops, 0 when the bump pays everything.
  */
 export function buildProvisioning(options: {
@@ -21,15 +19,15 @@ export function buildProvisioning(options: {
   readonly sponsor: string;
   readonly wallets: readonly string[];
   readonly asset: Asset | null;
-  readonly chainTime: number;
+  readonly maxTime: number;
   readonly baseFee?: bigint;
 }): string {
-  const { networkPassphrase, source, sequence, sponsor, wallets, asset, chainTime, baseFee = 0n } = options;
+  const { networkPassphrase, source, sequence, sponsor, wallets, asset, maxTime, baseFee = 0n } = options;
   if (wallets.length === 0 || wallets.length > MAX_WALLETS) throw new RangeError(`1 to ${MAX_WALLETS} wallets`);
   const builder = new TransactionBuilder(new Account(source, sequence.toString()), {
     fee: baseFee.toString(),
     networkPassphrase,
-    timebounds: { minTime: 0, maxTime: chainTime + PROVISIONING_LIFETIME_S },
+    timebounds: { minTime: 0, maxTime },
   });
   for (const wallet of wallets) {
     builder.addOperation(Operation.beginSponsoringFutureReserves({ sponsoredId: wallet, source: sponsor }));

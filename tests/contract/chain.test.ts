@@ -55,7 +55,7 @@ describe('provisioning', () => {
       sequence: value?.sequence ?? 0n,
       sponsor: net.sponsor.publicKey,
       asset: null,
-      chainTime: (await net.rpc.latestLedger()).closedAt,
+      maxTime: (await net.rpc.latestLedger()).closedAt + 120,
     };
     await net.land(buildProvisioning({ ...options, wallets: [net.address('channel')] }), ['sponsor', 'channel']);
     expect((await net.rpc.account(net.address('channel'))).value).not.toBeNull();

@@ -90,7 +90,7 @@ export async function startNetwork(options: SandboxOptions = {}): Promise<Networ
         sponsor: sponsor.publicKey,
         wallets: names.map((name) => key(name).publicKey),
         asset,
-        chainTime: closedAt,
+        maxTime: closedAt + 120,
       });
       return land(envelope, ['sponsor', ...names]);
     },
