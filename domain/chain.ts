@@ -54,6 +54,13 @@ export interface EscrowTerms {
   readonly milestones: readonly { readonly description: string; readonly amount: bigint; readonly receiver: string }[];
 }
 
+/** What one address gets of an escrow's money, before the contract's fees. */
+export interface Distribution {
+  readonly address: string;
+  /** stroops, above zero */
+  readonly amount: bigint;
+}
+
 /** One call on the escrow contract (or its factory), fully resolved: the acting wallet is the transaction source. */
 export type EscrowCall =
   | { readonly fn: 'deploy'; readonly source: string; readonly terms: EscrowTerms }
@@ -81,10 +88,27 @@ export type EscrowCall =
       readonly milestoneIndex: number;
     }
   | {
-      readonly fn: 'release';
+      readonly fn: 'release' | 'dispute';
       readonly type: EscrowType;
       readonly source: string;
       readonly contractId: string;
       /** null for a single-release escrow */
       readonly milestoneIndex: number | null;
+    }
+  | {
+      readonly fn: 'resolve_dispute';
+      readonly type: EscrowType;
+      readonly source: string;
+      readonly contractId: string;
+      /** null for a single-release escrow */
+      readonly milestoneIndex: number | null;
+      /** single: adds up to the whole balance; multi: at most the milestone's amount */
+      readonly distributions: readonly Distribution[];
+    }
+  | {
+      readonly fn: 'withdraw_remaining_funds';
+      readonly type: EscrowType;
+      readonly source: string;
+      readonly contractId: string;
+      readonly distributions: readonly Distribution[];
     };

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { Address, StrKey, nativeToScVal, xdr } from '@stellar/stellar-sdk/base';
-import type { EscrowCall, EscrowTerms } from '../../domain/chain.ts';
+import type { Distribution, EscrowCall, EscrowTerms } from '../../domain/chain.ts';
 import type { VerifyContext } from './port.ts';
 
 const text = (value: string): xdr.ScVal => xdr.ScVal.scvString(value);
@@ -17,6 +17,26 @@ function struct(fields: Readonly<Record<string, xdr.ScVal>>): xdr.ScVal {
   const entries = Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1));
   return xdr.ScVal.scvMap(entries.map(([key, val]) => new xdr.ScMapEntry({ key: symbol(key), val })));
 }
+
+/**
+ * One entry per address, in the order in which the contract pays: by the address' XDR (accounts before contracts, then
+ * by bytes), not by its text. The host refuses a map in any other order, and one that repeats a key.
+ */
+export function mergeDistributions(distributions: readonly Distribution[]): Distribution[] {
+  const sums = new Map<string, bigint>();
+  for (const { address: to, amount } of distributions) sums.set(to, (sums.get(to) ?? 0n) + amount);
+  return [...sums]
+    .map(([to, amount]) => ({ key: address(to).toXdr(), address: to, amount }))
+    .sort((a, b) => Buffer.compare(a.key, b.key))
+    .map(({ address: to, amount }) => ({ address: to, amount }));
+}
+
+const shares = (distributions: readonly Distribution[]): xdr.ScVal =>
+  xdr.ScVal.scvMap(
+    mergeDistributions(distributions).map(
+      (share) => new xdr.ScMapEntry({ key: address(share.address), val: i128(share.amount) }),
+    ),
+  );
 
 /** The `Escrow` struct a deploy initialises the contract with. */
 export function initialEscrow(terms: EscrowTerms, assetContract: string): xdr.ScVal {
@@ -65,6 +85,8 @@ export type InvocationContext = Pick<
 /** Function name and arguments; `salt` decides a deploy's contract id. */
 function nameAndArguments(call: EscrowCall, context: InvocationContext): [name: string, args: xdr.ScVal[]] {
   const source = address(call.source);
+  // Calls that pay out name the protocol's wallet on the testnet line; on the mainnet line it is compiled in.
+  const fee = context.feeWalletArgument === null ? [] : [address(context.feeWalletArgument)];
   switch (call.fn) {
     case 'deploy': {
       if (context.salt === null) throw new TypeError('a deploy needs a salt');
@@ -89,11 +111,19 @@ function nameAndArguments(call: EscrowCall, context: InvocationContext): [name: 
     }
     case 'approve_milestone':
       return ['approve_milestone', [u32(call.milestoneIndex), source]];
-    case 'release': {
-      const fee = context.feeWalletArgument === null ? [] : [address(context.feeWalletArgument)];
+    case 'release':
       if (call.milestoneIndex === null) return ['release_funds', [source, ...fee]];
       return ['release_milestone_funds', [source, ...fee, u32(call.milestoneIndex)]];
+    case 'dispute':
+      if (call.milestoneIndex === null) return ['dispute_escrow', [source]];
+      return ['dispute_milestone', [u32(call.milestoneIndex), source]];
+    case 'resolve_dispute': {
+      const shared = shares(call.distributions);
+      if (call.milestoneIndex === null) return ['resolve_dispute', [source, ...fee, shared]];
+      return ['resolve_milestone_dispute', [source, u32(call.milestoneIndex), ...fee, shared]];
     }
+    case 'withdraw_remaining_funds':
+      return ['withdraw_remaining_funds', [source, ...fee, shares(call.distributions)]];
   }
 }
 

@@ -1,8 +1,9 @@
 /** Envelopes by way of the Trustless Work V1 REST API. Its read model lags and its texts mislead: only shapes are trusted. */
 import { formatAmount, STROOPS_PER_UNIT } from '../../domain/money.ts';
-import type { EscrowCall, EscrowTerms, EscrowType } from '../../domain/chain.ts';
+import type { Distribution, EscrowCall, EscrowTerms, EscrowType } from '../../domain/chain.ts';
 import { ProviderError } from '../errors.ts';
 import { json } from '../http.ts';
+import { mergeDistributions } from './invocation.ts';
 import type { EscrowGateway } from './port.ts';
 
 /** With the node's below the limit of an attempt: one that was given up must not go on and write late. */
@@ -50,37 +51,51 @@ function deployRequest(signer: string, terms: EscrowTerms): Request {
   };
 }
 
+/** The API does not add up repeated addresses: it refuses them. */
+const shares = (distributions: readonly Distribution[]): Record<string, unknown>[] =>
+  mergeDistributions(distributions).map(({ address, amount }) => ({ address, amount: units(amount) }));
+
 /** The build request of a call. Milestone indexes are strings on this API. */
 function requestOf(call: EscrowCall): Request {
   if (call.fn === 'deploy') return deployRequest(call.source, call.terms);
-  const { contractId, source } = call;
-  const path = (name: string): string => `/escrow/${TYPE_PATH[call.type]}/${name}`;
+  const { contractId, source, type } = call;
+  const milestone = (index: number | null) => (index === null ? {} : { milestoneIndex: String(index) });
+  const request = (name: string, body: Record<string, unknown>): Request => ({
+    path: `/escrow/${TYPE_PATH[type]}/${name}`,
+    body: { contractId, ...body },
+  });
   switch (call.fn) {
     case 'fund':
-      return { path: path('fund-escrow'), body: { contractId, signer: source, amount: units(call.amount) } };
+      return request('fund-escrow', { signer: source, amount: units(call.amount) });
     case 'change_milestone_status':
-      return {
-        path: path('change-milestone-status'),
-        body: {
-          contractId,
-          milestoneIndex: String(call.milestoneIndex),
-          newStatus: call.status,
-          newEvidence: call.evidence,
-          serviceProvider: source,
-        },
-      };
+      return request('change-milestone-status', {
+        ...milestone(call.milestoneIndex),
+        newStatus: call.status,
+        newEvidence: call.evidence,
+        serviceProvider: source,
+      });
     case 'approve_milestone':
-      return {
-        path: path('approve-milestone'),
-        body: { contractId, milestoneIndex: String(call.milestoneIndex), approver: source },
-      };
-    case 'release':
-      return call.milestoneIndex === null
-        ? { path: path('release-funds'), body: { contractId, releaseSigner: source } }
-        : {
-            path: path('release-milestone-funds'),
-            body: { contractId, releaseSigner: source, milestoneIndex: String(call.milestoneIndex) },
-          };
+      return request('approve-milestone', { ...milestone(call.milestoneIndex), approver: source });
+    case 'release': {
+      const name = call.milestoneIndex === null ? 'release-funds' : 'release-milestone-funds';
+      return request(name, { ...milestone(call.milestoneIndex), releaseSigner: source });
+    }
+    case 'dispute': {
+      const name = call.milestoneIndex === null ? 'dispute-escrow' : 'dispute-milestone';
+      return request(name, { ...milestone(call.milestoneIndex), signer: source });
+    }
+    case 'resolve_dispute': {
+      const name = call.milestoneIndex === null ? 'resolve-dispute' : 'resolve-milestone-dispute';
+      const distributions = shares(call.distributions);
+      return request(name, { ...milestone(call.milestoneIndex), disputeResolver: source, distributions });
+    }
+    case 'withdraw_remaining_funds':
+      if (type === 'SINGLE_RELEASE')
+        throw new ProviderError('REFUSED', 'trustless-work', 'the API withdraws from multi-release escrows only');
+      return request('withdraw-remaining-funds', {
+        disputeResolver: source,
+        distributions: shares(call.distributions),
+      });
   }
 }
 
