@@ -45,7 +45,7 @@ export function createPrepareActivity(deps: Deps) {
         return { transaction_id: existing.id };
       // What was prepared once is prepared again as it was: a resumed run may know less of the intent.
       const intent = existing?.status === 'PREPARED' ? existing.intent : input.intent;
-      const target = await resolveTarget(deps, intent);
+      const target = await resolveTarget(deps, intent, key);
       if (target === null) {
         await showWait(db, input.intent, 'WALLET');
         throw waitFor('WALLET', 'a wallet is not ready yet', WALLET_WAIT_MS);

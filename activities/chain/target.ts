@@ -26,12 +26,15 @@ export interface Target {
   verify(envelope: string): Promise<{ verdict: Verdict; ledger: number }>;
 }
 
-/** Null while something the intent needs (a wallet) is not ready. */
-export async function resolveTarget(deps: Deps, intent: Intent): Promise<Target | null> {
+/**
+ * Null while something the intent needs (a wallet) is not ready.
+ * @param key the intent's key: what it holds the lease of is its source
+ */
+export async function resolveTarget(deps: Deps, intent: Intent, key: string): Promise<Target | null> {
   const db = pool(deps.orm);
   switch (intent.kind) {
     case 'PROVISION_WALLETS':
-      return provisioningTarget(db, deps, intent.batchId);
+      return provisioningTarget(db, deps, intent.batchId, key);
     default:
       return escrowTarget(db, deps, intent);
   }

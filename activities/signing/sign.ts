@@ -25,7 +25,7 @@ export function createSignActivity(deps: Deps) {
     async signTransaction(input: { transaction_id: string }): Promise<{ status: 'SIGNED' | 'STALE' }> {
       const stored = await transactionById(pool(deps.orm), input.transaction_id);
       if (stored.status !== 'PREPARED') return { status: 'SIGNED' };
-      const target = await resolveTarget(deps, stored.intent);
+      const target = await resolveTarget(deps, stored.intent, stored.intentKey);
       if (target === null) throw waitFor('WALLET', 'a wallet is not ready yet');
       const { verdict, ledger } = await verify(target, stored);
       if (verdict.verdict === 'STALE') return { status: 'STALE' };

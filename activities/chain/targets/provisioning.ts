@@ -4,7 +4,8 @@ import type { Sql } from '../../../db/sql.ts';
 import { buildProvisioning } from '../../../providers/chain/classic.ts';
 import type { Deps } from '../../context.ts';
 import { refuse } from '../../failure.ts';
-import type { Signatory, Target } from '../target.ts';
+import { pickSource } from '../sources.ts';
+import type { Target } from '../target.ts';
 import { classicTarget } from './classic.ts';
 
 interface BatchWallet {
@@ -13,15 +14,14 @@ interface BatchWallet {
   readonly address: string | null;
 }
 
-export async function provisioningTarget(db: Sql, deps: Deps, batchId: string): Promise<Target> {
+export async function provisioningTarget(db: Sql, deps: Deps, batchId: string, key: string): Promise<Target> {
   const { rows: wallets } = await sql<BatchWallet>`
     select id, kind, address from wallets where batch_id = ${batchId} order by id`.execute(db);
   const signatories = wallets.flatMap(({ id, address }) => (address === null ? [] : [{ walletId: id, address }]));
   if (signatories.length === 0 || signatories.length < wallets.length)
     throw refuse('INVALID_STATE', `batch ${batchId} has wallets without keys`);
   const channels = wallets.some((wallet) => wallet.kind === 'CHANNEL');
-  const channel = channels ? null : await firstChannel(db);
-  const source = channel?.address ?? deps.sponsorAddress;
+  const { address: source, channel } = await pickSource(db, deps, key);
   const asset = deps.network.assets[0];
   return classicTarget(deps, {
     source,
@@ -40,12 +40,4 @@ export async function provisioningTarget(db: Sql, deps: Deps, batchId: string): 
         maxTime,
       }),
   });
-}
-
-async function firstChannel(db: Sql): Promise<Signatory | null> {
-  const { rows } = await sql<Signatory>`
-    select id as "walletId", address from wallets where kind = 'CHANNEL' and status = 'READY' order by id limit 1`.execute(
-    db,
-  );
-  return rows[0] ?? null;
 }
