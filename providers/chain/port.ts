@@ -40,6 +40,18 @@ export type TransactionOutcome =
       readonly oldestLedger: number;
     };
 
+/** What a contract call would do now, and what its transaction has to declare. */
+export type Simulation =
+  | {
+      readonly status: 'OK';
+      /** base64 SorobanTransactionData: footprint, resources and resource fee */
+      readonly data: string;
+      /** base64 SorobanAuthorizationEntry each */
+      readonly auth: readonly string[];
+    }
+  /** the contract or the host refuses; `error` is the host's text, for operators only (F21) */
+  | { readonly status: 'FAILED'; readonly error: string };
+
 export interface ChainRpc {
   /** `closedAt` in unix seconds: chain time, the only clock that decides about an envelope's bounds. */
   latestLedger(): Promise<{ sequence: number; closedAt: number }>;
@@ -54,6 +66,10 @@ export interface ChainRpc {
   assetBalance(address: string, asset: Asset): Promise<AtLedger<bigint>>;
   /** The stored escrow struct of a contract as base64 ScVal XDR, read from contract storage; null when it has none. */
   escrowState(contractId: string): Promise<AtLedger<string | null>>;
+  /** Hash (hex) of the WASM a contract runs; null when there is no contract, or one without code of its own. */
+  contractCode(contractId: string): Promise<AtLedger<string | null>>;
+  /** Executes an unsigned transaction of one contract call without effect. */
+  simulate(envelope: string): Promise<Simulation>;
   submit(envelope: string): Promise<SubmitOutcome>;
   /** By outer or inner hash. */
   transaction(hash: string): Promise<TransactionOutcome>;

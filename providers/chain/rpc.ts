@@ -2,13 +2,14 @@
  * The chain through Soroban RPC: state, submission, outcome. Plain JSON-RPC instead of the SDK's client, because that
  * one decodes ledger headers and close meta, which a protocol upgrade changes: on a money path they stay opaque.
  */
+import { Buffer } from 'node:buffer';
 import { Address, Keypair, scValToNative, xdr } from '@stellar/stellar-sdk/base';
 import { z } from 'zod';
 import type { Asset } from '../../domain/chain.ts';
 import { ProviderError } from '../errors.ts';
 import { json } from '../http.ts';
 import { createAssetContracts, movementsOf, stellarAsset } from './movements.ts';
-import type { ChainRpc, SubmitOutcome, TransactionOutcome } from './port.ts';
+import type { ChainRpc, Simulation, SubmitOutcome, TransactionOutcome } from './port.ts';
 
 /** With the gateway's below the limit of an attempt: one that was given up must not go on and write late. */
 const DEFAULT_TIMEOUT_MS = 4_000;
@@ -26,6 +27,11 @@ const entriesShape = z.object({
 const sendShape = z.object({
   status: z.enum(['PENDING', 'DUPLICATE', 'TRY_AGAIN_LATER', 'ERROR']),
   errorResultXdr: z.string().optional(),
+});
+const simulationShape = z.object({
+  error: z.string().optional(),
+  transactionData: z.string().optional(),
+  results: z.array(z.object({ auth: z.array(z.string()).nullish() })).nullish(),
 });
 const absentShape = z.object({ latestLedger: count, latestLedgerCloseTime: seconds, oldestLedger: count });
 const landedShape = z.object({
@@ -100,6 +106,15 @@ const ESCROW = xdr.ScVal.scvVec([xdr.ScVal.scvSymbol('Escrow')]);
 const balanceOf = (holder: string): xdr.ScVal =>
   xdr.ScVal.scvVec([xdr.ScVal.scvSymbol('Balance'), new Address(holder).toScVal()]);
 
+const INSTANCE = xdr.ScVal.scvLedgerKeyContractInstance();
+
+/** WASM hash in a contract's instance entry; asset contracts have none. */
+function codeHash(entry: xdr.LedgerEntryData | undefined): string | null {
+  if (entry?.type !== 'contractData' || entry.contractData.val.type !== 'scvContractInstance') return null;
+  const { executable } = entry.contractData.val.instance;
+  return executable.type === 'contractExecutableWasm' ? Buffer.from(executable.wasmHash.value).toString('hex') : null;
+}
+
 /** Stroops in a contract's token entry. */
 function tokenAmount(entry: xdr.LedgerEntryData | undefined): bigint {
   if (entry?.type !== 'contractData') return 0n;
@@ -135,6 +150,13 @@ function landedOutcome(
     movements: successful ? movements : [],
     returnValue: successful ? returnValueOf(landed.resultMetaXdr) : null,
   };
+}
+
+function simulation(answer: unknown): Simulation {
+  const { error, transactionData: data, results } = shaped(simulationShape, answer, 'simulateTransaction');
+  if (error !== undefined) return { status: 'FAILED', error };
+  if (data === undefined) throw malformed('simulateTransaction: neither an error nor transaction data');
+  return { status: 'OK', data, auth: results?.[0]?.auth ?? [] };
 }
 
 type Call = (method: string, params: Record<string, unknown>) => Promise<unknown>;
@@ -222,6 +244,11 @@ export function createChainRpc(deps: {
       const { ledger, data } = await entry(dataKey(contractId, ESCROW));
       return { ledger, value: data?.type === 'contractData' ? data.contractData.val.toXdr('base64') : null };
     },
+    contractCode: async (contractId) => {
+      const { ledger, data } = await entry(dataKey(contractId, INSTANCE));
+      return { ledger, value: codeHash(data) };
+    },
+    simulate: async (envelope) => simulation(await call('simulateTransaction', { transaction: envelope })),
     submit,
     transaction: async (hash) => {
       const answer = await call('getTransaction', { hash });
