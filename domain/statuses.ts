@@ -88,5 +88,26 @@ export type ChainTransactionStatus = (typeof CHAIN_TRANSACTION_STATUSES)[number]
 export const MOVEMENT_KINDS = ['DEPOSIT', 'ESCROW', 'WITHDRAWAL', 'ADJUSTMENT', 'UNEXPLAINED'] as const;
 export type MovementKind = (typeof MOVEMENT_KINDS)[number];
 
-export const RESOURCE_TYPES = ['order', 'user', 'wallet', 'marketplace', 'escrow'] as const;
+/** Money that leaves one of our wallets by a payment of ours: at a user's or the marketplace's wish, or corrected by support. */
+export const PAYMENT_KINDS = ['WITHDRAWAL', 'ADJUSTMENT'] as const;
+export type PaymentKind = (typeof PAYMENT_KINDS)[number];
+/** From SUBMITTED on its envelope may land; FAILED is proved not to have happened. */
+export const PAYMENT_STATUSES = [
+  'CREATED',
+  'APPROVAL_REQUIRED',
+  'APPROVED',
+  'SUBMITTED',
+  'COMPLETED',
+  'FAILED',
+  'CANCELED',
+] as const;
+export type PaymentStatus = (typeof PAYMENT_STATUSES)[number];
+export const PAYMENT_VERBS = ['create', 'approve', 'cancel'] as const;
+export type PaymentVerb = (typeof PAYMENT_VERBS)[number];
+export const ADJUSTMENT_DIRECTIONS = ['CREDIT', 'DEBIT'] as const;
+export type AdjustmentDirection = (typeof ADJUSTMENT_DIRECTIONS)[number];
+export const MEMO_TYPES = ['TEXT', 'ID', 'HASH', 'RETURN'] as const;
+export type MemoType = (typeof MEMO_TYPES)[number];
+
+export const RESOURCE_TYPES = ['order', 'user', 'wallet', 'marketplace', 'escrow', 'withdrawal', 'adjustment'] as const;
 export type ResourceType = (typeof RESOURCE_TYPES)[number];

@@ -1,6 +1,9 @@
 /** Ids of workflows and names of task queues: one writer per row follows from one workflow per id. */
 
 export const orderWorkflowId = (orderId: string): string => `order/${orderId}`;
+/** `withdrawal/{id}` and `adjustment/{id}` */
+export const paymentWorkflowId = (payment: { readonly type: string; readonly id: string }): string =>
+  `${payment.type}/${payment.id}`;
 export const walletWorkflowId = (walletId: string): string => `wallet/${walletId}`;
 export const provisionerWorkflowId = (network: string): string => `provisioner/${network}`;
 export const chainReaderWorkflowId = (network: string): string => `chain-reader/${network}`;
