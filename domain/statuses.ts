@@ -109,5 +109,18 @@ export type AdjustmentDirection = (typeof ADJUSTMENT_DIRECTIONS)[number];
 export const MEMO_TYPES = ['TEXT', 'ID', 'HASH', 'RETURN'] as const;
 export type MemoType = (typeof MEMO_TYPES)[number];
 
-export const RESOURCE_TYPES = ['order', 'user', 'wallet', 'marketplace', 'escrow', 'withdrawal', 'adjustment'] as const;
+/** COMPLETED: what was signed has landed. EXPIRED: it is proved that it never will. */
+export const SIGNING_REQUEST_STATUSES = ['PENDING', 'COMPLETED', 'EXPIRED'] as const;
+export type SigningRequestStatus = (typeof SIGNING_REQUEST_STATUSES)[number];
+
+export const RESOURCE_TYPES = [
+  'order',
+  'user',
+  'wallet',
+  'marketplace',
+  'escrow',
+  'withdrawal',
+  'adjustment',
+  'signing_request',
+] as const;
 export type ResourceType = (typeof RESOURCE_TYPES)[number];
