@@ -23,6 +23,10 @@ export interface Config {
   /** settlement assets; the first is the default */
   readonly assets: readonly { readonly code: string; readonly issuer: string }[];
   readonly sponsorAddress: string;
+  /** days that the sponsor's balance should last */
+  readonly sponsorDaysMin: number;
+  /** wallets per marketplace by kind */
+  readonly pools: { readonly OPERATOR: number; readonly RESOLVER: number };
   /** null in a process that does not serve the `signing` queue: it never sees a key */
   readonly signing: {
     readonly sponsorSecret: Secret;
@@ -128,6 +132,8 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
     assets: values.ASSETS,
     sponsorAddress: values.SPONSOR_ADDRESS,
     signing: servesSigning
+    sponsorDaysMin: values.SPONSOR_DAYS_MIN,
+    pools: { OPERATOR: values.OPERATORS_PER_MARKETPLACE, RESOLVER: values.RESOLVERS_PER_MARKETPLACE },
       ? {
           sponsorSecret: () => values.SPONSOR_SECRET,
           vaultKeys: values.VAULT_KEYS.map(({ id, key }) => ({ id, key: createSecretKey(key) })),

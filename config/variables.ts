@@ -43,6 +43,11 @@ const account = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text)
 const contract = z.string().refine((text) => StrKey.isValidContract(text), 'must be a contract address (C…)');
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' }).transform((text) => text === 'true');
+const count = z
+  .string()
+  .regex(/^\d{1,4}$/, 'must be a whole number up to 9999')
+  .transform((text) => Number.parseInt(text, 10));
+const poolSize = count.refine((size) => size >= 1 && size <= 100, 'must be 1 to 100');
 const amount = z.string().transform((text, context) => {
   try {
     return parseAmount(text);
@@ -237,3 +242,18 @@ export const VARIABLES = {
 
 export type VariableName = keyof typeof VARIABLES;
 export type Parsed = { [Name in VariableName]: z.output<(typeof VARIABLES)[Name]['schema']> };
+  OPERATORS_PER_MARKETPLACE: variable(
+    poolSize.default(3),
+    'Wallets per marketplace that sign releases: each signs one transaction per ledger',
+    { example: '3' },
+  ),
+  RESOLVERS_PER_MARKETPLACE: variable(
+    poolSize.default(2),
+    'Wallets per marketplace that sign resolutions of disputes and refunds',
+    { example: '2' },
+  ),
+  SPONSOR_DAYS_MIN: variable(
+    count.default(7),
+    'When SPONSOR_ADDRESS has less XLM than it used in so many days, an attention item is raised',
+    { example: '7' },
+  ),

@@ -9,8 +9,11 @@ export const MILESTONES_MAX = 50;
 export const PLATFORM_FEE_BPS_MAX = 9_900;
 /** Fee of the escrow contract on release, resolution and withdrawal; a constant in its code. */
 export const PROTOCOL_FEE_BPS = 30;
-/** 20 signatures per envelope: the channel account, the sponsor and 18 new accounts. */
-export const WALLET_BATCH_MAX = 18;
+/**
+ * New accounts per transaction: 20 signatures (the channel account, the sponsor and 18 of them), and 100 operations, of
+ * which each account takes three and one per settlement asset.
+ */
+export const walletBatchMax = (assets: number): number => Math.min(18, Math.floor(100 / (3 + assets)));
 /** Limits of the escrow contract's API. */
 export const TITLE_MAX = 100;
 export const DESCRIPTION_MAX = 500;

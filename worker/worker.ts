@@ -8,7 +8,7 @@ import type { Config } from '../config/config.ts';
 import { createLog } from '../config/log.ts';
 import { openOrm } from '../db/orm.ts';
 import type { TaskQueue } from '../domain/workflow-ids.ts';
-import { ensureDeploymentWallets, ensureSingletons } from './boot.ts';
+import { ensureDeploymentWallets, ensurePools, ensureSingletons } from './boot.ts';
 import { workflowBundle } from './bundle.ts';
 import { createDeps } from './deps.ts';
 import { startHealth } from './health.ts';
@@ -51,6 +51,7 @@ export async function startWorker(config: Config): Promise<RunningWorker> {
     const deps = createDeps(config, { orm, client, log });
     if (deps.vault !== null) await checkVault(orm, deps.vault);
     await ensureDeploymentWallets(orm, config.sponsorAddress);
+    await ensurePools(orm, config.pools);
     if (config.monitorDisabled) log.info({}, 'monitor.disabled');
     const pollers = await createPollers(config, deps, connection);
     return await serve(config, deps, pollers, connection, log);

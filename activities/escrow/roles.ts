@@ -3,13 +3,13 @@
  *
  * | role | wallet |
  * |---|---|
- * | deploy signer | a channel account |
+ * | deploy signer | the channel account with the fewest transactions waiting |
  * | approver | the buyer's wallet if custodial, else the operator's |
  * | service provider | the seller's wallet if custodial, else the operator's |
  * | receiver | the seller's wallet |
  * | platform | the marketplace's fee wallet |
- * | release signer | an operator wallet of the marketplace |
- * | dispute resolver | a resolver wallet, holding no other role (the contract forbids the resolver to open a dispute) |
+ * | release signer | an operator wallet of the marketplace's pool; wherever this says operator it means this one |
+ * | dispute resolver | a wallet of the resolver pool, holding no other role (the contract forbids the resolver to open a dispute) |
  */
 import { sql } from 'kysely';
 import type { Sql } from '../../db/sql.ts';
@@ -17,6 +17,7 @@ import { newId } from '../../domain/ids.ts';
 import type { EscrowWallets, WalletRef } from '../../domain/order/shapes.ts';
 import type { WalletKind } from '../../domain/statuses.ts';
 import type { OrderRow } from '../booking/order-row.ts';
+import { channelLoad } from '../chain/sources.ts';
 import type { Deps } from '../context.ts';
 
 interface WalletCandidate {
@@ -24,28 +25,31 @@ interface WalletCandidate {
   readonly userId: string | null;
   readonly kind: WalletKind;
   readonly provider: string;
-  readonly status: string;
-  readonly address: string | null;
+  readonly address: string;
 }
 
+/** Wallets that may take part, each kind with the best choice first. */
 async function candidates(trx: Sql, order: OrderRow): Promise<WalletCandidate[]> {
   const { rows } = await sql<WalletCandidate>`
-    select id, user_id as "userId", kind, provider, status, address from wallets
-    where user_id in (${order.buyerId}, ${order.sellerId})
-       or (marketplace_id = ${order.marketplaceId} and kind in ('FEE', 'OPERATOR', 'RESOLVER'))
-       or kind = 'CHANNEL'
-    order by id`.execute(trx);
-  return rows;
+    select w.id, w.user_id as "userId", w.kind, w.provider, w.address from wallets w
+    where w.status = 'READY' and w.closing_at is null and w.address is not null and (
+      w.user_id in (${order.buyerId}, ${order.sellerId})
+      or (w.marketplace_id = ${order.marketplaceId} and w.kind in ('FEE', 'OPERATOR', 'RESOLVER')))
+    -- spread over the pools, the same for the same order
+    order by md5(w.id || ${order.id})`.execute(trx);
+  const { rows: channels } = await sql<WalletCandidate>`
+    select w.id, w.user_id as "userId", w.kind, w.provider, w.address from wallets w
+    where w.status = 'READY' and w.kind = 'CHANNEL' order by ${channelLoad()}, random() limit 1`.execute(trx);
+  return [...rows, ...channels];
 }
 
 /** The wallets for an order's escrow, or null while one of them is not ready. */
 async function assignRoles(trx: Sql, order: OrderRow): Promise<EscrowWallets | null> {
   const wallets = await candidates(trx, order);
-  const ready = (found: WalletCandidate | undefined): WalletRef | null =>
-    found?.status === 'READY' && found.address !== null ? { wallet_id: found.id, address: found.address } : null;
-  const ofKind = (kind: WalletKind) =>
-    ready(wallets.find((wallet) => wallet.kind === kind && wallet.status === 'READY'));
-  const ofUser = (userId: string) => ready(wallets.find((wallet) => wallet.userId === userId));
+  const ref = (found: WalletCandidate | undefined): WalletRef | null =>
+    found === undefined ? null : { wallet_id: found.id, address: found.address };
+  const ofKind = (kind: WalletKind) => ref(wallets.find((wallet) => wallet.kind === kind));
+  const ofUser = (userId: string) => ref(wallets.find((wallet) => wallet.userId === userId));
   const isCustodial = (userId: string) =>
     wallets.some((wallet) => wallet.userId === userId && wallet.provider === 'crypto-native');
 
@@ -83,12 +87,16 @@ export async function openEscrow(trx: Sql, { network, gateway }: Deps, order: Or
   );
 }
 
-/** Completes the roles of an escrow whose wallets were not ready when it was opened. Null: still not. */
+/**
+ * Completes the roles of an escrow whose wallets were not ready when it was opened. What was decided first stays: two
+ * attempts may choose differently.
+ * @returns what is stored, or null: still not all ready
+ */
 export async function completeRoles(trx: Sql, order: OrderRow): Promise<EscrowWallets | null> {
   const wallets = await assignRoles(trx, order);
-  if (wallets !== null)
-    await sql`update escrows set wallets = ${JSON.stringify(wallets)} where order_id = ${order.id} and wallets = 'null'::jsonb`.execute(
-      trx,
-    );
-  return wallets;
+  if (wallets === null) return null;
+  const { rows } = await sql<{ wallets: EscrowWallets }>`
+    update escrows set wallets = coalesce(nullif(wallets, 'null'::jsonb), ${JSON.stringify(wallets)}::jsonb)
+    where order_id = ${order.id} returning wallets`.execute(trx);
+  return rows[0]?.wallets ?? null;
 }

@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
-import { WALLET_BATCH_MAX } from '../../domain/limits.ts';
+import { walletBatchMax } from '../../domain/limits.ts';
 import { orderWorkflowId, provisionerWorkflowId } from '../../domain/workflow-ids.ts';
 import { orderWakeSignal, provisionSignal } from '../../workflows/messages.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
@@ -17,6 +17,7 @@ export interface Batch {
 
 export function createProvisioningActivities(deps: Deps) {
   const { orm, network, client } = deps;
+  const size = walletBatchMax(network.assets.length);
   return {
     /** Tells the provisioner of the network that wallets wait; starts it when it does not run. */
     async requestProvisioning(): Promise<void> {
@@ -30,13 +31,15 @@ export function createProvisioningActivities(deps: Deps) {
     },
 
     /**
-     * The next batch to create: one that was begun before, else new wallets. The channel account comes first and alone:
-     * it is the source of every later batch.
+     * The next batch to create: one that was begun before, else new wallets. Channel accounts come first and alone: they
+     * are the sources of every later batch.
      * @param input.new_first after a batch died: others must not wait behind it
      */
     async takeBatch(input: { new_first: boolean }): Promise<Batch | null> {
       return inTransaction(orm, async (trx) =>
-        input.new_first ? ((await newBatch(trx)) ?? oldestBatch(trx)) : ((await oldestBatch(trx)) ?? newBatch(trx)),
+        input.new_first
+          ? ((await newBatch(trx, size)) ?? oldestBatch(trx))
+          : ((await oldestBatch(trx)) ?? newBatch(trx, size)),
       );
     },
 
@@ -108,7 +111,7 @@ async function oldestBatch(trx: Sql): Promise<Batch | null> {
   return rows[0] ?? null;
 }
 
-async function newBatch(trx: Sql): Promise<Batch | null> {
+async function newBatch(trx: Sql, size: number): Promise<Batch | null> {
   const batchId = newId('walletBatch');
   const { rows } = await sql<{ id: string }>`
     with waiting as (
@@ -117,7 +120,7 @@ async function newBatch(trx: Sql): Promise<Batch | null> {
     ), chosen as (
       select id from waiting
       where kind = 'CHANNEL' or not exists (select from waiting where kind = 'CHANNEL')
-      order by id limit ${WALLET_BATCH_MAX}
+      order by id limit ${size}
     )
     update wallets w set batch_id = ${batchId}, updated_at = now() from chosen where w.id = chosen.id
     returning w.id`.execute(trx);

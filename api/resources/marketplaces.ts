@@ -62,7 +62,7 @@ const stated = (input: Record<string, unknown> | null | undefined) =>
 
 async function create(call: Call<unknown, unknown, z.output<typeof CreateBody>>): Promise<Answer> {
   const { body, deps } = call;
-  const { assets, network } = deps.config;
+  const { assets, network, pools } = deps.config;
   const asset = checkAsset(call, body.default_asset ?? assets[0]?.code ?? '');
   const fresh: MarketplaceTerms = {
     name: body.name,
@@ -74,7 +74,7 @@ async function create(call: Call<unknown, unknown, z.output<typeof CreateBody>>)
   };
   let walletIds: string[] = [];
   const answer = await call.once(async (trx) => {
-    const inserted = await insertMarketplace(trx, fresh);
+    const inserted = await insertMarketplace(trx, fresh, pools);
     walletIds = inserted.walletIds;
     const key = await createKey(trx, network, {
       marketplaceId: inserted.marketplace.id,

@@ -16,6 +16,7 @@ export const ENTITIES = [
   NetworkCursor,
   Order,
   Escrow,
+  SponsorBalance,
   Milestone,
   Settlement,
   ChainTransaction,

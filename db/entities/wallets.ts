@@ -21,6 +21,10 @@ export const Wallet = defineEntity({
     streamCursor: p.text().nullable(),
     /** provisioning transaction it is part of */
     batchId: p.text().nullable(),
+    /** set while it is being closed: it takes no new part in anything */
+    closingAt: p.datetime(3).nullable(),
+    /** when its trustlines were last looked at */
+    checkedAt: p.datetime(3).nullable(),
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3),
   },
@@ -98,5 +102,21 @@ export const NetworkCursor = defineEntity({
     cursor: p.text(),
     ledger: p.integer(),
     updatedAt: p.datetime(3),
+  },
+});
+
+/** What the account that pays fees and reserves has left, as reconcile saw it last. Stroops of XLM. */
+export const SponsorBalance = defineEntity({
+  name: 'SponsorBalance',
+  tableName: 'sponsor_balances',
+  properties: {
+    network: p.text().primary(),
+    address: p.text(),
+    /** what it may spend: its balance without the reserves it holds for others and itself */
+    available: p.bigint('bigint'),
+    /** fees and reserves of the last days, per day */
+    burnPerDay: p.bigint('bigint'),
+    ledger: p.integer(),
+    at: p.datetime(3),
   },
 });

@@ -8,8 +8,14 @@ import { type Page, type PageRequest, allOf, amountText, beyond, iso, newestFirs
 
 export type { MarketplaceResource };
 
-/** What every marketplace needs besides its users' wallets: one of each until pools come. */
-const SYSTEM_WALLETS: readonly WalletKind[] = ['FEE', 'OPERATOR', 'RESOLVER'];
+/** How many wallets of each kind a marketplace has, besides one fee wallet: a source is one transaction per ledger. */
+export interface WalletPools {
+  readonly OPERATOR: number;
+  readonly RESOLVER: number;
+}
+
+/** What every marketplace needs besides its users' wallets. */
+const SYSTEM_WALLETS = ['FEE', 'OPERATOR', 'RESOLVER'] as const satisfies WalletKind[];
 
 const COLUMNS = sql`m.id, m.name, m.status, m.default_asset, m.platform_fee_bps, m.payment_provider, m.deadlines,
   m.approval_threshold::text as approval_threshold, ${iso('m.created_at')} as created_at`;
@@ -47,6 +53,7 @@ export type MarketplaceTerms = Pick<
 export async function insertMarketplace(
   trx: Sql,
   terms: MarketplaceTerms,
+  pools: WalletPools,
 ): Promise<{ marketplace: MarketplaceResource; walletIds: string[] }> {
   const { rows } = await sql<MarketplaceResource>`
     insert into marketplaces as m (id, name, status, default_asset, platform_fee_bps, payment_provider, deadlines,
@@ -57,12 +64,28 @@ export async function insertMarketplace(
     returning ${COLUMNS}`.execute(trx);
   const row = rows[0];
   if (row === undefined) throw new Error('insert returned no row');
-  const wallets = SYSTEM_WALLETS.map((kind) => ({ id: newId('wallet'), kind }));
+  return { marketplace: toResource(row), walletIds: await fillPools(trx, row.id, pools) };
+}
+
+/**
+ * Inserts the system wallets that a marketplace lacks: all of a new one, some after its pools were made larger. A pool
+ * never shrinks here: escrows name the wallets in it.
+ * @returns the ids of the new wallets
+ */
+export async function fillPools(trx: Sql, marketplaceId: string, pools: WalletPools): Promise<string[]> {
+  const { rows } = await sql<{ kind: WalletKind; n: number }>`
+    select kind, count(*)::int as n from wallets
+    where marketplace_id = ${marketplaceId} and status <> 'CLOSED' group by kind`.execute(trx);
+  const wanted = { FEE: 1, ...pools };
+  const wallets = SYSTEM_WALLETS.flatMap((kind) => {
+    const present = rows.find((row) => row.kind === kind)?.n ?? 0;
+    return Array.from({ length: Math.max(0, wanted[kind] - present) }, () => ({ id: newId('wallet'), kind }));
+  });
   await sql`
     insert into wallets (id, marketplace_id, user_id, kind, provider, status, created_at, updated_at)
-    select id, ${row.id}, null, kind, 'crypto-native', 'PROVISIONING', now(), now()
+    select id, ${marketplaceId}, null, kind, 'crypto-native', 'PROVISIONING', now(), now()
     from jsonb_to_recordset(${JSON.stringify(wallets)}::jsonb) as w(id text, kind text)`.execute(trx);
-  return { marketplace: toResource(row), walletIds: wallets.map((wallet) => wallet.id) };
+  return wallets.map((wallet) => wallet.id);
 }
 
 /** Changes the given terms; null when there is no such marketplace. Orders keep the terms they were made with. */
@@ -85,10 +108,11 @@ export async function updateMarketplace(
   return rows[0] === undefined ? null : toResource(rows[0]);
 }
 
-/** Whether all of a marketplace's system wallets can be used. */
+/** Whether a marketplace can work: a wallet of every kind is there. The rest of its pools follows, or is looked at. */
 export async function walletsReady(db: Sql, marketplaceId: string): Promise<boolean> {
-  const { rows } = await sql<{ ready: boolean }>`
-    select coalesce(bool_and(status = 'READY'), false) as ready
-    from wallets where marketplace_id = ${marketplaceId} and kind = any(${[...SYSTEM_WALLETS]}::text[])`.execute(db);
-  return rows[0]?.ready ?? false;
+  const { rows } = await sql<{ kinds: number }>`
+    select count(distinct kind)::int as kinds from wallets
+    where marketplace_id = ${marketplaceId} and status = 'READY'
+      and kind = any(${[...SYSTEM_WALLETS]}::text[])`.execute(db);
+  return rows[0]?.kinds === SYSTEM_WALLETS.length;
 }

@@ -54,7 +54,7 @@ describe('provisioning', () => {
       source: net.sponsor.publicKey,
       sequence: value?.sequence ?? 0n,
       sponsor: net.sponsor.publicKey,
-      asset: null,
+      assets: [],
       maxTime: (await net.rpc.latestLedger()).closedAt + 120,
     };
     await net.land(buildProvisioning({ ...options, wallets: [net.address('channel')] }), ['sponsor', 'channel']);

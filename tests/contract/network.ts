@@ -89,7 +89,7 @@ export async function startNetwork(options: SandboxOptions = {}): Promise<Networ
         sequence: value?.sequence ?? 0n,
         sponsor: sponsor.publicKey,
         wallets: names.map((name) => key(name).publicKey),
-        asset,
+        assets: [asset],
         maxTime: closedAt + 120,
       });
       return land(envelope, ['sponsor', ...names]);

@@ -7,6 +7,7 @@ import { verifyLedger } from '../../db/ledger/verify.ts';
 import { pool } from '../../db/sql.ts';
 import { parseAmount } from '../../domain/money.ts';
 import { walletWorkflowId } from '../../domain/workflow-ids.ts';
+import { CHANNELS_AT_BOOT } from '../../worker/boot.ts';
 import type { CreateUser } from '../../workflows/messages.ts';
 import { eventually } from '../support/wait.ts';
 import { type WorkerSystem, startWorkerSystem } from '../support/worker-system.ts';
@@ -91,14 +92,14 @@ describe('the provisioner', () => {
     expect(keys).toHaveLength(45);
   }, 120_000);
 
-  test('two workers that boot together make one sponsor, one channel account, one reader', async () => {
+  test('two workers that boot together make one sponsor, one set of channel accounts, one reader', async () => {
     const other = await system.startWorker();
     const wallets = await system.rows(
       sql<{ kind: string; n: number }>`
         select kind, count(*)::int as n from wallets where kind in ('SPONSOR', 'CHANNEL') group by kind order by kind`,
     );
     expect(wallets).toEqual([
-      { kind: 'CHANNEL', n: 1 },
+      { kind: 'CHANNEL', n: CHANNELS_AT_BOOT },
       { kind: 'SPONSOR', n: 1 },
     ]);
     await other.stop();

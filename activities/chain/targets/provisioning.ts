@@ -22,7 +22,6 @@ export async function provisioningTarget(db: Sql, deps: Deps, batchId: string, k
     throw refuse('INVALID_STATE', `batch ${batchId} has wallets without keys`);
   const channels = wallets.some((wallet) => wallet.kind === 'CHANNEL');
   const { address: source, channel } = await pickSource(db, deps, key);
-  const asset = deps.network.assets[0];
   return classicTarget(deps, {
     source,
     marketplaceId: null,
@@ -36,7 +35,7 @@ export async function provisioningTarget(db: Sql, deps: Deps, batchId: string, k
         sequence,
         sponsor: deps.sponsorAddress,
         wallets: signatories.map(({ address }) => address),
-        asset: channels || asset === undefined ? null : asset,
+        assets: channels ? [] : deps.network.assets,
         maxTime,
       }),
   });
