@@ -1,7 +1,7 @@
 /** One validated configuration object, read once at boot. */
-import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { TaskQueue } from '../domain/workflow-ids.ts';
-import { VARIABLES, type NeededBy, type Parsed, type VariableName } from './variables.ts';
+import { VARIABLES, type NeededBy, type Parsed, type VariableName, type VaultKey } from './variables.ts';
 
 /** A secret as a function: neither a log line nor an inspected object shows it. */
 export type Secret = () => string;
@@ -30,7 +30,8 @@ export interface Config {
   /** null in a process that does not serve the `signing` queue: it never sees a key */
   readonly signing: {
     readonly sponsorSecret: Secret;
-    readonly vaultKeys: readonly { readonly id: string; readonly key: KeyObject }[];
+    /** the first seals, all open */
+    readonly vaultKeys: readonly VaultKey[];
   } | null;
   /** SHA-256 in hex of the first platform key */
   readonly platformApiKeyHash: string | null;
@@ -131,12 +132,12 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
     },
     assets: values.ASSETS,
     sponsorAddress: values.SPONSOR_ADDRESS,
-    signing: servesSigning
     sponsorDaysMin: values.SPONSOR_DAYS_MIN,
     pools: { OPERATOR: values.OPERATORS_PER_MARKETPLACE, RESOLVER: values.RESOLVERS_PER_MARKETPLACE },
+    signing: servesSigning
       ? {
           sponsorSecret: () => values.SPONSOR_SECRET,
-          vaultKeys: values.VAULT_KEYS.map(({ id, key }) => ({ id, key: createSecretKey(key) })),
+          vaultKeys: values.VAULT_KEYS,
         }
       : null,
     platformApiKeyHash:

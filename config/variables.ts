@@ -2,6 +2,7 @@
  * Every environment variable, once: what is accepted, what it means, whether it is secret. The configuration object, the
  * table in docs/configuration.md and .env.example all come from here.
  */
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { StrKey } from '@stellar/stellar-sdk/base';
 import { z } from 'zod';
 import { formatAmount, parseAmount } from '../domain/money.ts';
@@ -42,12 +43,12 @@ const port = z
 const account = z.string().refine((text) => StrKey.isValidEd25519PublicKey(text), 'must be an account address (G…)');
 const contract = z.string().refine((text) => StrKey.isValidContract(text), 'must be a contract address (C…)');
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
-const flag = z.enum(['true', 'false'], { error: 'must be true or false' }).transform((text) => text === 'true');
 const count = z
   .string()
   .regex(/^\d{1,4}$/, 'must be a whole number up to 9999')
   .transform((text) => Number.parseInt(text, 10));
 const poolSize = count.refine((size) => size >= 1 && size <= 100, 'must be 1 to 100');
+const flag = z.enum(['true', 'false'], { error: 'must be true or false' }).transform((text) => text === 'true');
 const amount = z.string().transform((text, context) => {
   try {
     return parseAmount(text);
@@ -74,15 +75,31 @@ const taskQueues = z
 
 /** F57: a wrong encryption key is found at boot, not at the first customer. Messages never quote the value. */
 const vaultKeys = z.string().transform((text, context) => {
-  const keys = list(text).map((entry) => {
-    const [, id = '', material = ''] = /^([a-zA-Z0-9_-]{1,32}):([A-Za-z0-9+/]{43}=)$/.exec(entry) ?? [];
-    return { id, key: Buffer.from(material, 'base64') };
-  });
-  if (keys.some(({ id, key }) => id === '' || key.length !== 32))
-    context.addIssue('must be a comma list of ID:BASE64 with 32 bytes each');
+  const keys = list(text).flatMap(vaultKey);
+  if (keys.length !== list(text).length)
+    context.addIssue('must be a comma list of ID:BASE64 with 32 bytes each, or ID:aws-kms:ARN');
   else if (new Set(keys.map(({ id }) => id)).size !== keys.length) context.addIssue('must not repeat a key id');
   return keys;
 });
+
+/** A key-encryption key: its bytes, or where it is. */
+export type VaultKey =
+  | { readonly id: string; readonly kind: 'local'; readonly key: KeyObject }
+  | { readonly id: string; readonly kind: 'aws-kms'; readonly arn: string };
+
+/** Empty when it is neither form. */
+function vaultKey(text: string): VaultKey[] {
+  const [, id = '', arn, material] =
+    /^([\w-]{1,32}):(?:aws-kms:(arn:aws[\w-]*:kms:[a-z0-9-]+:\d{12}:(?:key|alias)\/[\w/-]+)|([A-Za-z0-9+/]{43}=))$/.exec(
+      text,
+    ) ?? [];
+  if (arn !== undefined) return [{ id, kind: 'aws-kms', arn }];
+  if (material === undefined) return [];
+  const bytes = Buffer.from(material, 'base64');
+  const key = createSecretKey(bytes);
+  bytes.fill(0);
+  return [{ id, kind: 'local', key }];
+}
 
 export const VARIABLES = {
   DATABASE_URL: variable(postgresUrl, 'Postgres, as the restricted application role; may go through a pooler', {
@@ -165,7 +182,7 @@ export const VARIABLES = {
   ),
   VAULT_KEYS: variable(
     vaultKeys,
-    'Key-encryption keys `ID:BASE64` (32 bytes) by comma; the first encrypts, all decrypt',
+    'Key-encryption keys by comma, `ID:BASE64` (32 bytes) or `ID:aws-kms:ARN`; the first encrypts, all decrypt',
     {
       example: 'k1:…',
       neededBy: 'signing',
@@ -230,18 +247,6 @@ export const VARIABLES = {
       example: 'crypto-native',
     },
   ),
-  ORDER_MIN: variable(amount.default(1n), 'Least amount of an order', { example: formatAmount(1n) }),
-  ORDER_MAX: variable(
-    amount
-      .refine((value) => value <= TRUSTLESS_WORK_AMOUNT_MAX, 'must be at most 900000000')
-      .default(TRUSTLESS_WORK_AMOUNT_MAX),
-    'Largest amount of an order; at most 900000000',
-    { example: formatAmount(TRUSTLESS_WORK_AMOUNT_MAX) },
-  ),
-} as const;
-
-export type VariableName = keyof typeof VARIABLES;
-export type Parsed = { [Name in VariableName]: z.output<(typeof VARIABLES)[Name]['schema']> };
   OPERATORS_PER_MARKETPLACE: variable(
     poolSize.default(3),
     'Wallets per marketplace that sign releases: each signs one transaction per ledger',
@@ -257,3 +262,15 @@ export type Parsed = { [Name in VariableName]: z.output<(typeof VARIABLES)[Name]
     'When SPONSOR_ADDRESS has less XLM than it used in so many days, an attention item is raised',
     { example: '7' },
   ),
+  ORDER_MIN: variable(amount.default(1n), 'Least amount of an order', { example: formatAmount(1n) }),
+  ORDER_MAX: variable(
+    amount
+      .refine((value) => value <= TRUSTLESS_WORK_AMOUNT_MAX, 'must be at most 900000000')
+      .default(TRUSTLESS_WORK_AMOUNT_MAX),
+    'Largest amount of an order; at most 900000000',
+    { example: formatAmount(TRUSTLESS_WORK_AMOUNT_MAX) },
+  ),
+} as const;
+
+export type VariableName = keyof typeof VARIABLES;
+export type Parsed = { [Name in VariableName]: z.output<(typeof VARIABLES)[Name]['schema']> };

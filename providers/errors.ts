@@ -5,10 +5,11 @@
  * - `UNAVAILABLE`: unreachable, 5xx, 429, time-out: repeat later (after `retryAfterMs` when the provider said so)
  * - `REFUSED`: the provider understood the request and refuses it
  * - `MALFORMED`: an answer that lacks what it must have, or cannot be decoded (F11, F12)
+ * - `THROTTLED`: not asked at all: our own share of its requests, or of this attempt's time, is used up
  */
-export type ProviderErrorKind = 'UNAVAILABLE' | 'REFUSED' | 'MALFORMED';
+export type ProviderErrorKind = 'UNAVAILABLE' | 'REFUSED' | 'MALFORMED' | 'THROTTLED';
 
-export type ProviderName = 'horizon' | 'rpc' | 'trustless-work' | 'sandbox';
+export type ProviderName = 'horizon' | 'rpc' | 'trustless-work' | 'aws-kms' | 'sandbox';
 
 export class ProviderError extends Error {
   override readonly name = 'ProviderError';

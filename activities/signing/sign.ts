@@ -10,11 +10,13 @@ import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { INCLUSION_FEE_BID } from '../../domain/limits.ts';
 import { type SigningKey, feeBump, signEnvelope } from '../../providers/chain/envelope.ts';
 import { ProviderError } from '../../providers/errors.ts';
+import type { VerifiedEnvelope } from '../../providers/escrow/port.ts';
 import type { Deps, Signer } from '../context.ts';
-import { refuse, waitFor } from '../failure.ts';
+import { refuse, waitFor, waitForProvider } from '../failure.ts';
 import { type StoredTransaction, transactionById } from '../chain/store.ts';
-import { releaseLease } from '../chain/leases.ts';
-import { type Signatory, type Target, resolveTarget } from '../chain/target.ts';
+import { holdsLease, releaseLease } from '../chain/leases.ts';
+import { type Target, resolveTarget } from '../chain/target.ts';
+import { withWalletKeys } from './keys.ts';
 
 export function createSignActivity(deps: Deps) {
   return {
@@ -25,35 +27,54 @@ export function createSignActivity(deps: Deps) {
     async signTransaction(input: { transaction_id: string }): Promise<{ status: 'SIGNED' | 'STALE' }> {
       const stored = await transactionById(pool(deps.orm), input.transaction_id);
       if (stored.status !== 'PREPARED') return { status: 'SIGNED' };
+      // Whoever waited so long that its source account went to another one asks for it again.
+      if (!(await holdsLease(pool(deps.orm), stored.source, stored.intentKey))) return { status: 'STALE' };
       const target = await resolveTarget(deps, stored.intent, stored.intentKey);
       if (target === null) throw waitFor('WALLET', 'a wallet is not ready yet');
       const { verdict, ledger } = await verify(target, stored);
       if (verdict.verdict === 'STALE') return { status: 'STALE' };
-      if (verdict.verdict === 'DIFFERENT' || verdict.hash !== stored.innerHash) {
+      const differences =
+        verdict.verdict === 'DIFFERENT' ? verdict.differences : rowDifferences(stored, target, verdict);
+      if (differences.length > 0) {
         await releaseLease(pool(deps.orm), stored.intentKey);
-        const differences = verdict.verdict === 'DIFFERENT' ? verdict.differences : [];
         throw refuse('ENVELOPE_REJECTED', 'the stored envelope is not what was asked for', { differences });
       }
       const { sponsor } = deps;
       if (sponsor === null) throw new Error('this worker has no sponsor key');
-      const keys = await openKeys(deps, target.signatories);
-      const signers = [...keys, ...(target.sponsorSigns ? [sponsor] : [])];
-      // A source that signs both as channel and as sponsor signs once: an unused signature is refused.
-      const unique = [...new Map(signers.map((signer) => [signer.publicKey, signer])).values()];
       const passphrase = deps.network.passphrase;
-      const inner = signEnvelope(stored.unsignedEnvelope, passphrase, unique.map(signingKey));
-      const outer = feeBump(inner, passphrase, signingKey(sponsor), { maxFeePerOp: INCLUSION_FEE_BID });
+      const payer = signingKey(sponsor);
+      const inner = await withWalletKeys(deps, target.signatories, (keys) => {
+        const signers = [...keys, ...(target.sponsorSigns ? [payer] : [])];
+        // A source that signs both as channel and as sponsor signs once: an unused signature is refused.
+        const unique = [...new Map(signers.map((signer) => [signer.publicKey, signer])).values()];
+        return signEnvelope(stored.unsignedEnvelope, passphrase, unique);
+      });
+      const outer = feeBump(inner, passphrase, payer, { maxFeePerOp: INCLUSION_FEE_BID });
       // Not saved: another attempt prepared or signed meanwhile. Preparing again hands out what counts now.
       return { status: (await saveSigned(deps, stored, target, outer, ledger)) ? 'SIGNED' : 'STALE' };
     },
   };
 }
 
+/** By its row the envelope is found again and proved dead: what is wrong there is as bad as a wrong envelope. */
+function rowDifferences(stored: StoredTransaction, target: Target, envelope: VerifiedEnvelope) {
+  const pairs: readonly (readonly [field: string, expected: unknown, actual: unknown])[] = [
+    ['row: hash', envelope.hash, stored.innerHash],
+    ['row: source', target.source, stored.source],
+    ['row: sequence', envelope.sequence, stored.sequence],
+    ['row: max time', BigInt(envelope.maxTime), stored.maxTime],
+    ['row: contract', target.call === null ? null : envelope.contractId, stored.contractId],
+  ];
+  return pairs
+    .filter(([, expected, actual]) => expected !== actual)
+    .map(([field, expected, actual]) => ({ field, expected: String(expected), actual: String(actual) }));
+}
+
 async function verify(target: Target, stored: StoredTransaction) {
   try {
     return await target.verify(stored.unsignedEnvelope);
   } catch (error) {
-    if (error instanceof ProviderError) throw waitFor('PROVIDER', error.message, error.retryAfterMs ?? undefined);
+    if (error instanceof ProviderError) throw waitForProvider(error);
     throw error;
   }
 }
@@ -62,21 +83,6 @@ const signingKey = ({ publicKey, key }: Signer): SigningKey => ({
   publicKey,
   sign: (hash) => ed25519(null, hash, key),
 });
-
-async function openKeys(deps: Deps, signatories: readonly Signatory[]): Promise<Signer[]> {
-  const { vault } = deps;
-  if (vault === null) throw new Error('this worker has no key vault');
-  const { rows } = await sql<{ walletId: string; ciphertext: string }>`
-    select wallet_id as "walletId", ciphertext from wallet_keys
-    where wallet_id = any(${signatories.map(({ walletId }) => walletId)})`.execute(pool(deps.orm));
-  return Promise.all(
-    signatories.map(async ({ walletId, address }) => {
-      const sealed = rows.find((row) => row.walletId === walletId);
-      if (sealed === undefined) throw new Error(`wallet ${walletId} has no key`);
-      return { publicKey: address, key: await vault.open(sealed.ciphertext, { walletId, publicKey: address }) };
-    }),
-  );
-}
 
 /** A funding books what may leave the wallet from now on in the transaction that saves its envelope. */
 async function saveSigned(
@@ -108,7 +114,8 @@ async function saveSigned(
 
 /**
  * Envelope, state, and the hash on the order as soon as the transaction may land, in one statement.
- * @returns false when another attempt of this activity was faster: its envelope is the one that counts
+ * @returns false when another attempt of this activity was faster (its envelope is the one that counts), or when the
+ *   source account was given to somebody else: touching the lease keeps it from being freed under the envelope
  */
 async function save(
   db: Sql,
@@ -118,9 +125,13 @@ async function save(
 ): Promise<boolean> {
   const shown = JSON.stringify({ step: 'signed', transaction_hash: stored.innerHash });
   const { rows } = await sql<{ id: string }>`
-    with signed as (
+    with held as (
+      update source_leases set polled_at = clock_timestamp()
+      where source = ${stored.source} and owner = ${stored.intentKey} and held_at is not null returning owner
+    ), signed as (
       update chain_transactions set status = 'SIGNED', signed_at = now(), signed_ledger = ${ledger}
-      where id = ${stored.id} and status = 'PREPARED' and inner_hash = ${stored.innerHash} returning id, order_id
+      where id = ${stored.id} and status = 'PREPARED' and inner_hash = ${stored.innerHash}
+        and exists (select from held) returning id, order_id
     ), saved as (
       insert into chain_envelopes (outer_hash, transaction_id, envelope, created_at)
       select ${outer.hash}, id, ${outer.envelope}, now() from signed

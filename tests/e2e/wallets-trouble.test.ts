@@ -9,8 +9,7 @@ import { balance } from '../../db/ledger/statement.ts';
 import { inTransaction, pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { parseAmount } from '../../domain/money.ts';
-import { createLocalKeyring } from '../../providers/keys/local-keyring.ts';
-import { createDeps } from '../../worker/deps.ts';
+import { createDeps, createVault } from '../../worker/deps.ts';
 import { eventually } from '../support/wait.ts';
 import { type WorkerSystem, startWorkerSystem } from '../support/worker-system.ts';
 
@@ -43,10 +42,7 @@ const attention = () =>
 async function badWallet(): Promise<string> {
   const key = Keypair.random();
   await fetch(`${system.sandbox.url}/horizon/friendbot?addr=${key.publicKey()}`);
-  const vault = createLocalKeyring({
-    keys: system.config.signing?.vaultKeys ?? [],
-    network: system.config.stellar.passphrase,
-  });
+  const vault = createVault(system.config.signing?.vaultKeys ?? [], system.config.stellar.passphrase);
   const id = newId('wallet');
   const { ciphertext, keyId } = await vault.seal(key.rawSecretKey(), { walletId: id, publicKey: key.publicKey() });
   await sql`

@@ -31,7 +31,8 @@ test('the example file, with secrets filled in, is a valid configuration', async
   const config = loadConfig(await example(), 'worker');
   expect(config.network).toBe('testnet');
   expect(config.taskQueues).toEqual(['orders', 'escrow-api', 'chain', 'signing', 'payments', 'webhooks']);
-  expect(config.signing?.vaultKeys[0]?.key.export()).toEqual(Buffer.alloc(32, 7));
+  const [key] = config.signing?.vaultKeys ?? [];
+  expect(key?.kind === 'local' && key.key.export()).toEqual(Buffer.alloc(32, 7));
   expect(loadMigrationConfig(await example()).directUrl).toMatch(/orchestrator_owner/);
 });
 
@@ -51,6 +52,7 @@ test('one error names every wrong variable', async () => {
 test.each([
   ['VAULT_KEYS', `k1:${Buffer.alloc(31, 7).toString('base64')}`],
   ['VAULT_KEYS', `k1:${VAULT_KEY},k1:${VAULT_KEY}`],
+  ['VAULT_KEYS', `k1:${VAULT_KEY},k2:aws-kms:arn:aws:s3:eu-central-1:111122223333:key/1`],
   ['SPONSOR_SECRET', `${SEED.slice(0, -1)}7`],
   ['TRUSTLESS_WORK_FEE_WALLET', 'GAAA'],
   ['TASK_QUEUES', 'orders,oders'],
