@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { Address, StrKey, nativeToScVal, xdr } from '@stellar/stellar-sdk/base';
 import type { Distribution, EscrowCall, EscrowTerms } from '../../domain/chain.ts';
-import type { VerifyContext } from './port.ts';
+import type { ContractFacts } from './contracts.ts';
 
 const text = (value: string): xdr.ScVal => xdr.ScVal.scvString(value);
 const symbol = (value: string): xdr.ScVal => xdr.ScVal.scvSymbol(value);
@@ -74,10 +74,11 @@ export function initialEscrow(terms: EscrowTerms, assetContract: string): xdr.Sc
   });
 }
 
-export type InvocationContext = Pick<
-  VerifyContext,
-  'factory' | 'feeWalletArgument' | 'assetContract' | 'escrowState'
-> & {
+export type InvocationContext = ContractFacts & {
+  /** Stellar Asset Contract of the settlement asset, for a deploy */
+  readonly assetContract: string | null;
+  /** base64 ScVal of the stored escrow, for `fund` */
+  readonly escrowState: string | null;
   /** 32 bytes that make a deploy unique; unused by every other call */
   readonly salt: Uint8Array | null;
 };
@@ -89,12 +90,13 @@ function nameAndArguments(call: EscrowCall, context: InvocationContext): [name: 
   const fee = context.feeWalletArgument === null ? [] : [address(context.feeWalletArgument)];
   switch (call.fn) {
     case 'deploy': {
-      if (context.salt === null) throw new TypeError('a deploy needs a salt');
+      const { factory, salt: bytes, assetContract } = context;
+      if (bytes === null || assetContract === null) throw new TypeError('a deploy needs a salt and an asset');
       const name =
         call.terms.type === 'SINGLE_RELEASE' ? 'tw_new_single_release_escrow' : 'tw_new_multi_release_escrow';
-      const wasmHash = xdr.ScVal.scvBytes(new Uint8Array(Buffer.from(context.factory.wasmHash, 'hex')));
-      const init = xdr.ScVal.scvVec([initialEscrow(call.terms, context.assetContract)]);
-      const salt = xdr.ScVal.scvBytes(context.salt);
+      const wasmHash = xdr.ScVal.scvBytes(new Uint8Array(Buffer.from(factory.wasmHash, 'hex')));
+      const init = xdr.ScVal.scvVec([initialEscrow(call.terms, assetContract)]);
+      const salt = xdr.ScVal.scvBytes(bytes);
       return [name, [source, wasmHash, salt, symbol('initialize_escrow'), init, xdr.ScVal.scvVec([])]];
     }
     case 'fund': {

@@ -1,23 +1,23 @@
 /** The escrow gateway: turns a call into an unsigned envelope. What it returns is untrusted until `verifyEnvelope` said so. */
 import type { EscrowCall } from '../../domain/chain.ts';
+import type { ContractFacts } from './contracts.ts';
 
 export interface EscrowGateway {
   readonly name: 'trustless-work' | 'direct';
   /** Task queue of the activities that use it: REST calls go where the provider's rate limit is kept. */
   readonly taskQueue: 'escrow-api' | 'chain';
-  /** Base64 TransactionEnvelope without signatures. @throws ProviderError */
+  /**
+   * Base64 TransactionEnvelope without signatures.
+   * @throws ProviderError; ContractRefused where it looks at the contract itself
+   */
   build(call: EscrowCall): Promise<string>;
   /** Tells the provider's index about a landed transaction (it lags). @throws ProviderError */
   nudge(transactionHash: string): Promise<void>;
 }
 
 /** Everything an envelope is held against besides the call itself. */
-export interface VerifyContext {
+export interface VerifyContext extends ContractFacts {
   readonly networkPassphrase: string;
-  /** pinned factory contract and WASM hash (hex) for the escrow's type */
-  readonly factory: { readonly contractId: string; readonly wasmHash: string };
-  /** fee wallet as the contract ABI wants it: an argument (testnet line), or null when compiled in (mainnet line) */
-  readonly feeWalletArgument: string | null;
   /** Stellar Asset Contract of the settlement asset */
   readonly assetContract: string;
   /** the account's last used sequence number as read from the chain; the envelope must carry the next one */

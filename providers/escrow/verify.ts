@@ -113,7 +113,12 @@ function checkResources(
   const { resources, resourceFee } = tx.ext.sorobanData;
   if (resourceFee < 0n || resourceFee > BigInt(tx.fee))
     differ(findings, 'resource fee', `at most ${tx.fee}`, resourceFee);
-  const contracts = new Set([contractId, context.assetContract]);
+  // The factory and code only where they were archived: restoring does not change them.
+  const contracts = new Set([
+    contractId,
+    context.assetContract,
+    ...(call.fn === 'deploy' ? [context.factory.contractId] : []),
+  ]);
   const { readWrite } = resources.footprint;
   const most = MAX_WRITES + ('distributions' in call ? call.distributions.length : 0);
   if (readWrite.length > most) differ(findings, 'footprint', `at most ${most} writes`, readWrite.length);
@@ -122,6 +127,7 @@ function checkResources(
     const known =
       key.type === 'account' ||
       key.type === 'trustline' ||
+      key.type === 'contractCode' ||
       (key.type === 'contractData' && contracts.has(Address.fromScAddress(key.contractData.contract).toString()));
     if (!known) differ(findings, 'footprint', 'entries of the escrow and its asset', key.toXdr('base64'));
   }
