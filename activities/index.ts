@@ -6,6 +6,7 @@ import { createOrderVerbs } from './booking/order-verbs.ts';
 import { createPrepareActivity } from './chain/prepare.ts';
 import { createSettleActivity } from './chain/settle.ts';
 import type { Deps } from './context.ts';
+import { createRaiseFeeActivity } from './signing/raise-fee.ts';
 import { createSignActivity } from './signing/sign.ts';
 
 /** Queue `orders`: short database work, most of it as local activities. */
@@ -23,7 +24,10 @@ export const createChainActivities = (deps: Deps) => ({
   ...createSettleActivity(deps),
 });
 /** Queue `signing`: the only one whose worker opens keys. */
-export const createSigningActivities = (deps: Deps) => ({ ...createSignActivity(deps) });
+export const createSigningActivities = (deps: Deps) => ({
+  ...createSignActivity(deps),
+  ...createRaiseFeeActivity(deps),
+});
 
 export type OrderActivities = ReturnType<typeof createOrderActivities>;
 export type EscrowApiActivities = ReturnType<typeof createEscrowApiActivities>;

@@ -34,3 +34,15 @@ export const TRANSACTION_FEE_CAP = 2n * STROOPS_PER_UNIT;
 export const ENVELOPE_LIFETIME_S = 120;
 /** Inclusion fee we bid per operation, stroops: everybody pays the lowest winning bid, so bidding high costs nothing. */
 export const INCLUSION_FEE_BID = 10_000n;
+/** A queued transaction is replaced only by one that bids this many times as much: the rule of the network. */
+const INCLUSION_FEE_FACTOR = 10n;
+/** 0.1 XLM per operation: who bids more than that in a surge is better off waiting for its end. */
+export const INCLUSION_FEE_MAX = 1_000_000n;
+/** Core drops a transaction from its queue after four ledgers: one that is absent for longer needs a higher bid. */
+export const LEDGERS_IN_QUEUE = 5;
+
+/** The next bid per operation after `bid` (stroops), or null at the cap. */
+export function raisedBid(bid: bigint): bigint | null {
+  const next = bid * INCLUSION_FEE_FACTOR;
+  return next > INCLUSION_FEE_MAX ? null : next;
+}

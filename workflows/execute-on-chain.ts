@@ -23,23 +23,54 @@ export type ChainOutcome =
   /** proved that it never landed, or landed with a failed result: no effect */
   | { readonly status: 'DEAD'; readonly transaction_hash: string; readonly reason: string; readonly detail: string };
 
+/** It does not get into a ledger for what it bids: it needs a new envelope, and is the same transaction. */
+export interface Underpriced {
+  readonly status: 'UNDERPRICED';
+  /** of the envelope that was not taken */
+  readonly outer_hash: string;
+}
+
 /** A killed worker's attempt is repeated after this long: within the recovery budget of 12 s. */
 const ATTEMPT_LIMIT = '10s';
+/** What waits says for how long; this is for attempts that died with their worker, however often they waited before. */
+const RETRY = { initialInterval: '250ms', backoffCoefficient: 1.6, maximumInterval: '3s' } as const;
 
 /**
  * @throws ApplicationFailure with an operator's reason (`ENVELOPE_REJECTED`, `TRUSTLINE_UNUSABLE`, `BOOKS_DIFFER`) when
  *   a retry cannot help; anything that may pass by itself is retried inside, for ever
  */
 export async function executeOnChain(step: ChainStep): Promise<ChainOutcome> {
-  return CancellationScope.nonCancellable(async () => {
+  return CancellationScope.nonCancellable(() =>
+    runChainStep({
+      prepare: () => prepare(step),
+      sign: (id) => sign(step, id),
+      settle: (id) => settle(step, id),
+      raiseFee: (id, outerHash) => raiseFee(step, id, outerHash),
+    }),
+  );
+}
+
+/** The activities of one step; each is repeated until it succeeds or refuses. */
+export interface ChainStepActivities {
+  prepare(): ReturnType<ChainActivities['prepareTransaction']>;
+  sign(transactionId: string): ReturnType<SigningActivities['signTransaction']>;
+  settle(transactionId: string): ReturnType<ChainActivities['settleTransaction']>;
+  raiseFee(transactionId: string, outerHash: string): Promise<void>;
+}
+
+/** The order of things; without Temporal, so that every crash in between can be tried out. */
+export async function runChainStep(activities: ChainStepActivities): Promise<ChainOutcome> {
+  for (;;) {
+    const { transaction_id } = await activities.prepare();
+    const signed = await activities.sign(transaction_id);
+    // Bounds, sequence or the stored escrow went out of date before anything was signed: build it again.
+    if (signed.status === 'STALE') continue;
     for (;;) {
-      const { transaction_id } = await prepare(step);
-      const signed = await sign(step, transaction_id);
-      // Bounds, sequence or the stored escrow went out of date before anything was signed: build it again.
-      if (signed.status === 'STALE') continue;
-      return settle(step, transaction_id);
+      const outcome = await activities.settle(transaction_id);
+      if (outcome.status !== 'UNDERPRICED') return outcome;
+      await activities.raiseFee(transaction_id, outcome.outer_hash);
     }
-  });
+  }
 }
 
 function prepare(step: ChainStep) {
@@ -48,7 +79,7 @@ function prepare(step: ChainStep) {
     activityId: `${step.step}:prepare`,
     summary: `build and verify: ${intentSummary(step.intent)}`,
     startToCloseTimeout: ATTEMPT_LIMIT,
-    retry: { initialInterval: '250ms', backoffCoefficient: 1.6, maximumInterval: '20s' },
+    retry: RETRY,
   });
   return prepareTransaction({
     intent: step.intent,
@@ -64,9 +95,20 @@ function sign(step: ChainStep, transactionId: string) {
     activityId: `${step.step}:sign`,
     summary: `sign and save: ${intentSummary(step.intent)}`,
     startToCloseTimeout: ATTEMPT_LIMIT,
-    retry: { initialInterval: '250ms', backoffCoefficient: 1.6, maximumInterval: '20s' },
+    retry: RETRY,
   });
   return signTransaction({ transaction_id: transactionId });
+}
+
+function raiseFee(step: ChainStep, transactionId: string, outerHash: string) {
+  const { raiseFee: raise } = proxyActivities<SigningActivities>({
+    taskQueue: `${step.task_queue_prefix}signing`,
+    activityId: `${step.step}:raise-fee`,
+    summary: `bid more: ${intentSummary(step.intent)}`,
+    startToCloseTimeout: ATTEMPT_LIMIT,
+    retry: RETRY,
+  });
+  return raise({ transaction_id: transactionId, outer_hash: outerHash });
 }
 
 function settle(step: ChainStep, transactionId: string) {
@@ -76,7 +118,7 @@ function settle(step: ChainStep, transactionId: string) {
     summary: `submit, confirm and book: ${intentSummary(step.intent)}`,
     startToCloseTimeout: ATTEMPT_LIMIT,
     // One look per attempt; the activity itself says when the next ledger may have closed.
-    retry: { initialInterval: '500ms', backoffCoefficient: 1.2, maximumInterval: '10s' },
+    retry: RETRY,
   });
   return settleTransaction({ transaction_id: transactionId });
 }

@@ -9,7 +9,7 @@ import type { Movement } from '../../domain/chain.ts';
 import { formatAmount } from '../../domain/money.ts';
 import type { OperationView, OrderState } from '../../domain/order/shapes.ts';
 import { addDuration } from '../durations.ts';
-import type { Landed } from '../chain/settle.ts';
+import type { Landed } from '../chain/look.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';

@@ -5,8 +5,11 @@
 import { sql } from 'kysely';
 import type { Sql } from '../../db/sql.ts';
 
-/** A waiter that has not asked for this long is gone (its workflow ended) and must not hold up the others. */
-const WAITER_TIMEOUT = '60 seconds';
+/**
+ * A waiter that has not asked for this long is passed over, and keeps its place for when it asks again: longer than the
+ * pause between two of its questions, shorter than it takes to hand on the work of a worker that was killed.
+ */
+const WAITER_TIMEOUT = '8 seconds';
 /** Longer than the longest pause between two attempts at preparing. */
 const ORPHANED_AFTER = '90 seconds';
 
@@ -54,6 +57,13 @@ async function countAhead(db: Sql, source: string, owner: string): Promise<numbe
   return rows[0]?.ahead ?? 0;
 }
 
+/** Whether `owner` may use the source now. What is built on it and not signed yet may have lost it to somebody else. */
+export async function holdsLease(db: Sql, source: string, owner: string): Promise<boolean> {
+  const { rows } = await sql<{ owner: string }>`
+    select owner from source_leases where source = ${source} and owner = ${owner} and held_at is not null`.execute(db);
+  return rows.length === 1;
+}
+
 /** Gives the source back, unless an envelope that may still land uses it: an attempt that was given up may come late. */
 export async function releaseLease(db: Sql, owner: string): Promise<void> {
   await sql`
@@ -62,8 +72,9 @@ export async function releaseLease(db: Sql, owner: string): Promise<void> {
 }
 
 /**
- * Frees what an attempt took that came too late, when its transaction was settled already. Whoever prepares asks again
- * and again; a lease that nobody asked for in a while, and that no envelope needs, has no owner.
+ * Frees what nobody uses: taken by an attempt that came too late, when its transaction was settled already, or by a
+ * workflow that is gone. Whoever prepares asks again and again, and nothing is signed without the lease: one that nobody
+ * asked for in a while, and that no signed envelope needs, has no owner.
  * @returns how many were freed
  */
 export async function freeOrphanedLeases(db: Sql): Promise<number> {
@@ -71,7 +82,7 @@ export async function freeOrphanedLeases(db: Sql): Promise<number> {
     delete from source_leases lease
     where polled_at < clock_timestamp() - ${ORPHANED_AFTER}::interval
       and coalesce((select status from chain_transactions where intent_key = lease.owner order by attempt desc limit 1),
-        'DEAD') in ('CONFIRMED', 'FAILED', 'DEAD')
+        'DEAD') not in ('SIGNED', 'SUBMITTED')
     returning owner`.execute(db);
   return rows.length;
 }

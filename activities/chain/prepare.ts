@@ -10,7 +10,7 @@ import type { Intent } from '../../domain/intents.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import type { VerifiedEnvelope } from '../../providers/escrow/port.ts';
 import type { Deps } from '../context.ts';
-import { refuse, waitFor } from '../failure.ts';
+import { refuse, waitFor, waitForProvider } from '../failure.ts';
 import { explainRefusal, nudge } from '../escrow/refusal.ts';
 import { acquireLease, releaseLease } from './leases.ts';
 import { type StoredTransaction, latestAttempt } from './store.ts';
@@ -89,7 +89,7 @@ async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Targe
     failure =
       error.kind === 'REFUSED'
         ? await explainRefusal(deps, target, error, activityInfo().attempt)
-        : waitFor('PROVIDER', `${error.provider}: ${error.message}`, error.retryAfterMs ?? undefined);
+        : waitForProvider(error);
   }
   // Parked or refused without a live envelope: others may use the account.
   if (failure instanceof Error && 'nonRetryable' in failure && failure.nonRetryable === true)

@@ -5,95 +5,140 @@
 import { activityInfo } from '@temporalio/activity';
 import { sql } from 'kysely';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
-import { isDead } from '../../domain/proof-of-death.ts';
+import { LEDGERS_IN_QUEUE, raisedBid } from '../../domain/limits.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
-import type { TransactionOutcome } from '../../providers/chain/port.ts';
+import { bidOf, maxLedgerOf } from '../../providers/chain/envelope.ts';
+import type { SubmitOutcome } from '../../providers/chain/port.ts';
 import { ProviderError } from '../../providers/errors.ts';
-import type { ChainOutcome } from '../../workflows/execute-on-chain.ts';
+import type { ChainOutcome, Underpriced } from '../../workflows/execute-on-chain.ts';
 import { bookLanded } from '../booking/index.ts';
 import { voidFundingOf } from '../booking/void-funding.ts';
 import { lockOrder, stateOf } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
-import { waitFor } from '../failure.ts';
+import { refuse, waitFor, waitForProvider } from '../failure.ts';
+import { type Landed, type Look, findOut } from './look.ts';
 import { type StoredTransaction, transactionById } from './store.ts';
-
-export type Landed = Extract<TransactionOutcome, { status: 'LANDED' }>;
 
 /** The same bytes are sent again after this many looks without a trace: a node forgets a queued transaction. */
 const RESUBMIT_EVERY = 8;
 const FIRST_WAITS_MS = 400;
 const LONGEST_WAIT_MS = 5_000;
+/** So often another provider, or the same one later, may still know what this one forgot. */
+const UNKNOWABLE_AFTER = 10;
 
 export function createSettleActivity(deps: Deps) {
   return {
-    /** Ends only when the transaction landed and is booked, or is proved dead. @throws ApplicationFailure BOOKS_DIFFER */
-    async settleTransaction(input: { transaction_id: string }): Promise<ChainOutcome> {
+    /**
+     * Ends only when the transaction landed and is booked, is proved dead, or needs a higher bid to get in.
+     * @throws ApplicationFailure BOOKS_DIFFER
+     */
+    async settleTransaction(input: { transaction_id: string }): Promise<ChainOutcome | Underpriced> {
       try {
         return await settle(deps, input.transaction_id);
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
-        throw waitFor('PROVIDER', `${error.provider}: ${error.message}`, error.retryAfterMs ?? undefined);
+        throw waitForProvider(error);
       }
     },
   };
 }
 
-async function settle(deps: Deps, id: string): Promise<ChainOutcome> {
+async function settle(deps: Deps, id: string): Promise<ChainOutcome | Underpriced> {
   const stored = await transactionById(pool(deps.orm), id);
   if (stored.bookedAt !== null || stored.status === 'DEAD' || stored.status === 'FAILED') return known(deps, stored);
   const { attempt } = activityInfo();
-  const queued = (stored.status === 'SIGNED' || attempt % RESUBMIT_EVERY === 0) && (await submit(deps, stored));
-  const outcome = await look(deps, stored);
-  if (queued && outcome === null) await markSubmitted(deps, stored.id);
-  if (outcome === null)
-    throw waitFor('PENDING', 'not in a ledger yet', Math.min(LONGEST_WAIT_MS, FIRST_WAITS_MS + attempt * 60));
-  if (outcome === 'DEAD') return close(deps, stored, 'DEAD', null);
-  return close(deps, stored, outcome.successful ? 'CONFIRMED' : 'FAILED', outcome);
+  const sends = stored.status === 'SIGNED' || (stored.status === 'SUBMITTED' && attempt % RESUBMIT_EVERY === 0);
+  const answer = sends ? await submit(deps, stored) : null;
+  const look = await findOut(deps.rpc, soughtOf(deps, stored));
+  if (look.status === 'LANDED')
+    return close(deps, stored, look.landed.successful ? 'CONFIRMED' : 'FAILED', look.landed);
+  // What was seen in a ledger is not dead because a provider does not know it.
+  if (look.status === 'DEAD' && stored.status !== 'CONFIRMED') return close(deps, stored, 'DEAD', null);
+  if (look.status === 'PENDING') {
+    if (answer !== null && answer.status !== 'TRY_AGAIN_LATER') await markSubmitted(deps, stored, answer, look.ledger);
+    if (isUnderpriced(deps, stored, answer, look)) return { status: 'UNDERPRICED', outer_hash: stored.outerHash ?? '' };
+  }
+  if (look.status === 'UNKNOWABLE' && attempt >= UNKNOWABLE_AFTER) throw await unknowable(deps, stored);
+  throw waitFor('PENDING', 'not in a ledger yet', Math.min(LONGEST_WAIT_MS, FIRST_WAITS_MS + attempt * 60));
 }
 
-/** Sends the stored bytes. Whatever the node answers, only a look at the ledger tells the outcome. @returns whether it took them */
-async function submit(deps: Deps, stored: StoredTransaction): Promise<boolean> {
+const soughtOf = (deps: Deps, stored: StoredTransaction) => ({
+  innerHash: stored.innerHash,
+  source: stored.source,
+  sequence: stored.sequence,
+  maxTime: stored.maxTime,
+  maxLedger: maxLedgerOf(stored.unsignedEnvelope, deps.network.passphrase),
+  signedLedger: stored.signedLedger ?? 0,
+});
+
+/** Sends the stored bytes. Whatever the node answers, only a look at the ledger tells the outcome. */
+async function submit(deps: Deps, stored: StoredTransaction): Promise<SubmitOutcome> {
   if (stored.envelope === null) throw new Error(`transaction ${stored.id} has no envelope`);
   const answer = await deps.rpc.submit(stored.envelope);
   if (answer.status === 'ERROR')
     deps.log.warn({ transaction_id: stored.id, hash: stored.innerHash, code: answer.code }, 'chain.submission_refused');
-  return answer.status !== 'TRY_AGAIN_LATER';
+  return answer;
 }
 
 /** What is marked is not sent again at the next look; a crash before it sends the same bytes once more, which is harmless. */
-async function markSubmitted(deps: Deps, id: string): Promise<void> {
-  await sql`update chain_transactions set status = 'SUBMITTED' where id = ${id} and status = 'SIGNED'`.execute(
+async function markSubmitted(deps: Deps, stored: StoredTransaction, answer: SubmitOutcome, ledger: number) {
+  const taken = answer.status === 'ERROR' ? null : ledger;
+  await sql`
+    with marked as (
+      update chain_transactions set status = 'SUBMITTED' where id = ${stored.id} and status = 'SIGNED'
+    )
+    update chain_envelopes set sent_ledger = coalesce(sent_ledger, ${taken}) where outer_hash = ${stored.outerHash}`.execute(
     pool(deps.orm),
   );
 }
 
-/** Null: neither landed nor proved dead. */
-async function look(deps: Deps, stored: StoredTransaction): Promise<Landed | 'DEAD' | null> {
-  const first = await deps.rpc.transaction(stored.innerHash);
-  if (first.status === 'LANDED') return first;
-  const account = await deps.rpc.account(stored.source);
-  // A sequence number that is used proves nothing but at a ledger in which ours is known to be absent: one more look.
-  const used = account.value !== null && account.value.sequence >= stored.sequence;
-  const outcome = used ? await deps.rpc.transaction(stored.innerHash) : first;
-  if (outcome.status === 'LANDED') return outcome;
-  const dead = isDead({
-    absentAt: { ledger: outcome.latestLedger, closedAt: outcome.latestClosedAt, oldestLedger: outcome.oldestLedger },
-    signedLedger: stored.signedLedger ?? Number.POSITIVE_INFINITY,
-    maxTime: stored.maxTime,
-    sequence: stored.sequence,
-    source: { ledger: account.ledger, sequence: account.value?.sequence ?? null },
-  });
-  return dead ? 'DEAD' : null;
+/** Refused for its fee, or in nobody's queue any more while ledgers closed without it; and the cap is not reached. */
+function isUnderpriced(
+  deps: Deps,
+  { sentLedger, envelope }: StoredTransaction,
+  answer: SubmitOutcome | null,
+  { ledger }: Extract<Look, { status: 'PENDING' }>,
+): boolean {
+  const refused = answer?.status === 'ERROR' && answer.code === 'txInsufficientFee';
+  const passedOver = sentLedger !== null && ledger - sentLedger >= LEDGERS_IN_QUEUE;
+  return (refused || passedOver) && envelope !== null && raisedBid(bidOf(envelope, deps.network.passphrase)) !== null;
+}
+
+/** For an operator: it may have landed where nobody looks any more. It cannot land again, so others may use its account. */
+async function unknowable(deps: Deps, { intentKey, innerHash, signedLedger }: StoredTransaction) {
+  await sql`delete from source_leases where owner = ${intentKey}`.execute(pool(deps.orm));
+  const detail = { transaction_hash: innerHash, signed_ledger: signedLedger };
+  return refuse('BOOKS_DIFFER', 'whether the transaction landed cannot be known: its history is gone', detail);
+}
+
+type End = 'CONFIRMED' | 'FAILED' | 'DEAD';
+
+/**
+ * The end of a transaction. When the books cannot follow (the chain moved something else than was asked for), it has
+ * landed all the same: that is stored, and its source account is free for others, whatever is to be found out here.
+ */
+async function close(deps: Deps, stored: StoredTransaction, status: End, landed: Landed | null): Promise<ChainOutcome> {
+  try {
+    return await book(deps, stored, status, landed);
+  } catch (error) {
+    if (status === 'CONFIRMED' && landed !== null) await markLanded(deps, stored, landed);
+    throw error;
+  }
+}
+
+async function markLanded(deps: Deps, { id }: StoredTransaction, landed: Landed): Promise<void> {
+  await sql`
+    with landed as (
+      update chain_transactions set status = 'CONFIRMED', ledger = ${landed.ledger}, fee_charged = ${landed.feeCharged},
+        result_xdr = ${landed.resultXdr}, confirmed_at = now()
+      where id = ${id} and status in ('SIGNED', 'SUBMITTED') returning intent_key
+    )
+    delete from source_leases where owner in (select intent_key from landed)`.execute(pool(deps.orm));
 }
 
 /** One transaction: the outcome, the end of the lease, and everything that follows from it in the books. */
-async function close(
-  deps: Deps,
-  stored: StoredTransaction,
-  status: 'CONFIRMED' | 'FAILED' | 'DEAD',
-  landed: Landed | null,
-): Promise<ChainOutcome> {
-  const state = await inTransaction(deps.orm, async (trx): Promise<OrderState | null> => {
+async function book(deps: Deps, stored: StoredTransaction, status: End, landed: Landed | null): Promise<ChainOutcome> {
+  const booked = await inTransaction(deps.orm, async (trx): Promise<{ state: OrderState | null } | null> => {
     // Another attempt of this activity may have been faster, and the lease may be its successor's by now.
     const { rows } = await sql<{ intent_key: string }>`
       with closed as (
@@ -105,16 +150,17 @@ async function close(
         delete from source_leases where owner in (select intent_key from closed)
       )
       select intent_key from closed`.execute(trx);
-    if (rows[0] === undefined) return stateNow(trx, stored);
+    if (rows[0] === undefined) return null;
     // What the envelope held is given back with the proof of its death, not some time after it.
     if (status !== 'CONFIRMED' && stored.intent.kind === 'FUND_ESCROW') await voidFundingOf(trx, stored.intent.orderId);
     // Everywhere it is shown by its inner hash: a raised fee bump would change the outer one.
-    return status === 'CONFIRMED' && landed !== null
-      ? bookLanded(trx, deps, stored, { ...landed, hash: stored.innerHash })
-      : stateNow(trx, stored);
+    const hash = stored.innerHash;
+    const landedState = status === 'CONFIRMED' && landed !== null;
+    return { state: await (landedState ? bookLanded(trx, deps, stored, { ...landed, hash }) : stateNow(trx, stored)) };
   });
+  if (booked === null) return known(deps, await transactionById(pool(deps.orm), stored.id));
   return status === 'CONFIRMED'
-    ? { status: 'LANDED', transaction_hash: stored.innerHash, state }
+    ? { status: 'LANDED', transaction_hash: stored.innerHash, state: booked.state }
     : deadOutcome(stored, status);
 }
 

@@ -24,15 +24,18 @@ export interface StoredTransaction {
   readonly bookedAt: Date | null;
   /** the newest outer envelope, base64; null before signing */
   readonly envelope: string | null;
+  readonly outerHash: string | null;
+  /** latest ledger when a node was first known to have taken that envelope */
+  readonly sentLedger: number | null;
 }
 
 const SELECT = sql`
   select t.id, t.intent_key as "intentKey", t.attempt, t.intent, t.status, t.source, t.sequence, t.max_time as "maxTime",
     t.unsigned_envelope as "unsignedEnvelope", t.inner_hash as "innerHash", t.contract_id as "contractId",
     t.order_id as "orderId", t.signed_ledger as "signedLedger", t.ledger, t.result_xdr as "resultXdr",
-    t.booked_at as "bookedAt",
-    (select e.envelope from chain_envelopes e where e.transaction_id = t.id order by e.created_at desc limit 1) as envelope
-  from chain_transactions t`;
+    t.booked_at as "bookedAt", e.envelope, e.outer_hash as "outerHash", e.sent_ledger as "sentLedger"
+  from chain_transactions t left join lateral (
+    select * from chain_envelopes where transaction_id = t.id order by created_at desc limit 1) e on true`;
 
 type Raw = Omit<StoredTransaction, 'sequence' | 'maxTime'> & { sequence: string; maxTime: string };
 

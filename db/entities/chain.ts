@@ -49,6 +49,8 @@ export const ChainEnvelope = defineEntity({
     transactionId: p.text(),
     envelope: p.text(),
     createdAt: p.datetime(3),
+    /** latest ledger when a node was first known to have taken it */
+    sentLedger: p.integer().nullable(),
   },
   indexes: [{ properties: ['transactionId'] }],
 });

@@ -48,18 +48,62 @@ export function feeBump(
   const inner = TransactionBuilder.fromXdr(envelope, networkPassphrase);
   if (inner instanceof FeeBumpTransaction) throw new TypeError('a fee bump cannot be bumped');
   const floor = innerRate(inner);
-  const bid = maxFeePerOp > floor ? maxFeePerOp : floor;
-  const bump = TransactionBuilder.buildFeeBumpTransaction(sponsor.publicKey, bid.toString(), inner, networkPassphrase);
-  decorate(bump, sponsor);
-  return { envelope: bump.toXdr(), hash: hex(bump.hash()) };
+  return bump(inner, networkPassphrase, sponsor, maxFeePerOp > floor ? maxFeePerOp : floor);
+}
+
+/**
+ * The transaction of a fee bump under another one that bids `maxFeePerOp` stroops for each operation: the inner hash
+ * stays, and only one of the two can land.
+ */
+export function raisedFeeBump(
+  envelope: string,
+  networkPassphrase: string,
+  sponsor: SigningKey,
+  maxFeePerOp: bigint,
+): { envelope: string; hash: string } {
+  return bump(bumpOf(envelope, networkPassphrase).innerTransaction, networkPassphrase, sponsor, maxFeePerOp);
+}
+
+/** What a fee bump bids for each operation and for itself, stroops. */
+export function bidOf(envelope: string, networkPassphrase: string): bigint {
+  const { fee, innerTransaction } = bumpOf(envelope, networkPassphrase);
+  return (BigInt(fee) - resourceFeeOf(innerTransaction)) / BigInt(innerTransaction.operations.length + 1);
+}
+
+/** No ledger from this one on takes the transaction; null when it states none. */
+export function maxLedgerOf(envelope: string, networkPassphrase: string): number | null {
+  const parsed = TransactionBuilder.fromXdr(envelope, networkPassphrase);
+  const { ledgerBounds } = parsed instanceof FeeBumpTransaction ? parsed.innerTransaction : parsed;
+  return ledgerBounds?.maxLedger === undefined || ledgerBounds.maxLedger === 0 ? null : ledgerBounds.maxLedger;
+}
+
+function bumpOf(envelope: string, networkPassphrase: string): FeeBumpTransaction {
+  const parsed = TransactionBuilder.fromXdr(envelope, networkPassphrase);
+  if (parsed instanceof FeeBumpTransaction) return parsed;
+  throw new TypeError('not a fee bump');
+}
+
+function bump(inner: Transaction, networkPassphrase: string, sponsor: SigningKey, bid: bigint) {
+  const bumped = TransactionBuilder.buildFeeBumpTransaction(
+    sponsor.publicKey,
+    bid.toString(),
+    inner,
+    networkPassphrase,
+  );
+  decorate(bumped, sponsor);
+  return { envelope: bumped.toXdr(), hash: hex(bumped.hash()) };
 }
 
 /** Inclusion fee per operation an inner transaction offers, rounded up, at least the network's minimum. */
 function innerRate(inner: Transaction): bigint {
+  const operations = BigInt(Math.max(1, inner.operations.length));
+  const rate = (BigInt(inner.fee) - resourceFeeOf(inner) + operations - 1n) / operations;
+  return rate > 100n ? rate : 100n;
+}
+
+/** Stroops; part of the fee, and no part of the bid for inclusion. */
+function resourceFeeOf(inner: Transaction): bigint {
   const { value } = inner.toEnvelope();
   const ext = 'tx' in value ? value.tx.ext : undefined;
-  const resourceFee = ext?.type === 'sorobanData' ? ext.sorobanData.resourceFee : 0n;
-  const operations = BigInt(Math.max(1, inner.operations.length));
-  const rate = (BigInt(inner.fee) - resourceFee + operations - 1n) / operations;
-  return rate > 100n ? rate : 100n;
+  return ext?.type === 'sorobanData' ? ext.sorobanData.resourceFee : 0n;
 }
