@@ -11,6 +11,7 @@ import { MARKETPLACE_ROUTES } from './resources/marketplaces.ts';
 import { ORDER_VERB_ROUTES } from './resources/order-verbs.ts';
 import { ORDER_ROUTES } from './resources/orders.ts';
 import { sandboxRoutes } from './resources/sandbox.ts';
+import { TIMELINE_ROUTES } from './resources/timeline.ts';
 import { USER_ROUTES } from './resources/users.ts';
 import { WALLET_ROUTES } from './resources/wallets.ts';
 import type { Route } from './route.ts';
@@ -28,6 +29,7 @@ export function routesOf({ sandboxControlUrl }: Pick<Config, 'sandboxControlUrl'
     ...BALANCE_ROUTES,
     ...ORDER_ROUTES,
     ...ORDER_VERB_ROUTES,
+    ...TIMELINE_ROUTES,
     ...EVENT_ROUTES,
     ...(sandboxControlUrl === null ? [] : sandboxRoutes(sandboxControlUrl)),
     ...docsRoutes(() => (document ??= openApiDocument(routes))),

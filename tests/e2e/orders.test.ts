@@ -1,5 +1,6 @@
 /** The life of an order over HTTP, on real Temporal, Postgres and the local network; the books are checked after each. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { TimelineItem } from '../../domain/resources/timeline.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
   type ProblemBody,
@@ -24,6 +25,20 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => stack.stop());
 afterEach(() => expectCoherent(stack), 60_000);
+
+/** All pages of `limit` items. */
+async function timelineOf(id: string, limit: number): Promise<TimelineItem[]> {
+  const items: TimelineItem[] = [];
+  for (let cursor = ''; ; ) {
+    const { body } = await market.api<{ data: TimelineItem[]; next_cursor: string | null }>(
+      'GET',
+      `/orders/${id}/timeline?limit=${limit}${cursor}`,
+    );
+    items.push(...body.data);
+    if (body.next_cursor === null) return items;
+    cursor = `&cursor=${body.next_cursor}`;
+  }
+}
 
 describe('an order', () => {
   test('goes step by step from creation to release; the seller gets what the chain paid', async () => {
@@ -62,6 +77,24 @@ describe('an order', () => {
     expect(released.body.settlements[0]?.transaction_hash).toBe(released.body.operation?.transaction_hash);
     expect(await balance(api, seller.id)).toMatchObject({ available: '248', total: '248' });
     expect(await balance(api, buyer.id)).toMatchObject({ total: '50', in_escrow: '0' });
+
+    const timeline = await timelineOf(created.id, 100);
+    expect(await timelineOf(created.id, 7)).toEqual(timeline);
+    expect(timeline[0]).toMatchObject({ kind: 'REQUEST', name: 'create' });
+    // From the request to the hash, the ledger and the money, and then the event that tells of it.
+    const release = timeline.slice(timeline.findIndex(({ kind, name }) => kind === 'REQUEST' && name === 'release'));
+    const place = (kind: string, name: string) => release.findIndex((item) => item.kind === kind && item.name === name);
+    const landed = place('TRANSACTION', 'RELEASE');
+    expect(release[landed]).toMatchObject({
+      status: 'CONFIRMED',
+      detail: expect.stringMatching(/^ledger \d+$/),
+      ref: released.body.operation?.transaction_hash,
+      request_id: released.headers.get('x-request-id'),
+    });
+    const paid = release.findIndex(({ kind, detail }) => kind === 'TRANSFER' && detail?.startsWith('248 USDC from'));
+    const causal = [0, place('STEP', 'RELEASE: signed'), landed, paid, place('EVENT', 'order.released')];
+    expect(causal).toEqual([...new Set(causal)].sort((one, other) => one - other));
+    expect(causal).not.toContain(-1);
   }, 120_000);
 
   test('that is automatic waits for the deposit and then goes on by itself', async () => {
