@@ -11,6 +11,8 @@ export interface AttentionInput {
   readonly reason: Reason;
   /** ids, amounts, ledger numbers; never a secret or an envelope */
   readonly detail: Readonly<Record<string, unknown>>;
+  /** what an operator may ask for; default none */
+  readonly allowedRepairs?: readonly string[];
 }
 
 /** Raises a matter of a resource once: while one with the same reason is open, nothing is written. */
@@ -20,15 +22,19 @@ export async function raiseAttention(db: Sql, input: AttentionInput): Promise<vo
     insert into attention (id, marketplace_id, resource_type, resource_id, workflow_id, reason, detail, allowed_repairs,
       since)
     select ${newId('attention')}, ${input.marketplaceId}, ${resource.type}, ${resource.id}, ${input.workflowId}, ${reason},
-      ${JSON.stringify(input.detail)}::jsonb, '{}', clock_timestamp()
+      ${JSON.stringify(input.detail)}::jsonb, ${[...(input.allowedRepairs ?? [])]}::text[], clock_timestamp()
     where not exists (select from attention where resource_type = ${resource.type} and resource_id = ${resource.id}
       and reason = ${reason} and cleared_at is null)`.execute(db);
 }
 
-/** Clears what is open for a resource; nothing open is fine. */
-export async function clearAttention(db: Sql, resource: { type: string; id: string }, reason: Reason): Promise<void> {
+/** Clears what is open for a resource, for one reason or for all; nothing open is fine. */
+export async function clearAttention(
+  db: Sql,
+  resource: { type: string; id: string },
+  reason: Reason | null,
+): Promise<void> {
   await sql`
     update attention set cleared_at = clock_timestamp()
-    where resource_type = ${resource.type} and resource_id = ${resource.id} and reason = ${reason}
-      and cleared_at is null`.execute(db);
+    where resource_type = ${resource.type} and resource_id = ${resource.id}
+      and (${reason}::text is null or reason = ${reason}) and cleared_at is null`.execute(db);
 }

@@ -6,21 +6,25 @@ import { activityInfo } from '@temporalio/activity';
 import { type RawBuilder, sql } from 'kysely';
 import { type EventInput, recordChange } from '../../db/events.ts';
 import { type OrderResource, changeOrderQuietly, changedOrder, orderResource } from '../../db/resources/order.ts';
+import { iso } from '../../db/resources/select.ts';
 import type { Sql } from '../../db/sql.ts';
 import type { EventType } from '../../domain/events/index.ts';
-import { allowedVerbs, refusal, transitionOf } from '../../domain/order/machine.ts';
-import type { EscrowWallets, OperationView, OrderState } from '../../domain/order/shapes.ts';
-import { REASON_TABLE, type Reason } from '../../domain/reasons.ts';
+import { type DeadlineTerms, type DueTimes, nextDue, shownDue } from '../../domain/order/deadlines.ts';
+import { type OrderView, allowedVerbs, refusal, transitionOf } from '../../domain/order/machine.ts';
+import type { EscrowWallets, OperationTask, OperationView, OrderState } from '../../domain/order/shapes.ts';
+import type { Reason } from '../../domain/reasons.ts';
 import type {
   DueAction,
   EscrowStatus,
   FinalStatus,
+  MilestoneStatus,
   OrderStatus,
   OrderVerb,
   Reservation,
   WaitingFor,
 } from '../../domain/statuses.ts';
 import { refuse } from '../failure.ts';
+import { problemOf } from '../problem.ts';
 
 export interface EscrowRecord {
   readonly id: string;
@@ -30,6 +34,23 @@ export interface EscrowRecord {
   readonly amount: bigint;
   readonly asset: string;
   readonly platformFeeBps: number;
+}
+
+/** A milestone, or the one part of an order without. */
+export interface Part {
+  /** null: the order has no milestones */
+  readonly index: number | null;
+  readonly ref: string | null;
+  readonly title: string;
+  /** stroops */
+  readonly amount: bigint;
+  readonly sellerId: string;
+  readonly status: MilestoneStatus;
+  readonly approved: boolean;
+  readonly completed: boolean;
+  readonly disputeId: string | null;
+  /** ISO; null when no inspection period runs */
+  readonly inspectionDue: string | null;
 }
 
 export interface OrderRow {
@@ -45,17 +66,26 @@ export interface OrderRow {
   readonly platformFeeBps: number;
   readonly auto: boolean;
   readonly status: OrderStatus;
+  readonly finalStatus: FinalStatus | null;
   readonly reservation: Reservation | null;
   readonly waitingFor: WaitingFor | null;
   readonly operation: OperationView | null;
-  readonly deadlines: { readonly funding: string | null; readonly inspection: string | null };
-  readonly dueTimes: Record<string, string>;
+  readonly task: OperationTask | null;
+  readonly deadlines: DeadlineTerms;
+  readonly dueTimes: DueTimes;
   readonly dueAt: Date | null;
   readonly dueAction: DueAction | null;
   readonly deliveredAt: Date | null;
   readonly approvedAt: Date | null;
   /** null before the verb `escrow` */
   readonly escrow: EscrowRecord | null;
+  readonly hasMilestones: boolean;
+  /** at least one */
+  readonly parts: readonly Part[];
+  /** of the marketplace's test clock; 0 without one */
+  readonly clockOffsetMs: number;
+  /** the marketplace is paused: nothing is paid out, deadlines wait */
+  readonly paused: boolean;
 }
 
 /** What every verb brings along from its caller. */
@@ -66,20 +96,33 @@ export interface OperationInput {
   readonly request_id: string | null;
   readonly actor: string | null;
   readonly reason: string | null;
+  /** by a deadline: the time that is over, ISO; one that was moved since is not */
+  readonly deadline_at?: string;
 }
 
-type Raw = Omit<OrderRow, 'amount' | 'escrow'> & {
+type RawPart = Omit<Part, 'amount'> & { amount: string };
+type Raw = Omit<OrderRow, 'amount' | 'escrow' | 'parts' | 'hasMilestones'> & {
   amount: string;
   escrow: (Omit<EscrowRecord, 'amount'> & { amount: string }) | null;
+  milestones: RawPart[] | null;
 };
 
 const SELECT = sql`
   select o.id, o.marketplace_id as "marketplaceId", o.buyer_id as "buyerId", o.seller_id as "sellerId", o.amount, o.asset,
-    o.title, o.description, o.platform_fee_bps as "platformFeeBps", o.auto, o.status, o.reservation,
-    o.waiting_for as "waitingFor", o.operation, o.deadlines, o.due_times as "dueTimes", o.due_at as "dueAt",
-    o.due_action as "dueAction", o.delivered_at as "deliveredAt", o.approved_at as "approvedAt",
+    o.title, o.description, o.platform_fee_bps as "platformFeeBps", o.auto, o.status, o.final_status as "finalStatus",
+    o.reservation, o.waiting_for as "waitingFor", o.operation, o.operation_task as task, o.deadlines,
+    o.due_times as "dueTimes", o.due_at as "dueAt", o.due_action as "dueAction", o.delivered_at as "deliveredAt",
+    o.approved_at as "approvedAt",
     (select json_build_object('id', e.id, 'contractId', e.contract_id, 'wallets', e.wallets, 'amount', e.amount::text,
-      'asset', e.asset, 'platformFeeBps', e.platform_fee_bps) from escrows e where e.order_id = o.id) as escrow
+      'asset', e.asset, 'platformFeeBps', e.platform_fee_bps) from escrows e where e.order_id = o.id) as escrow,
+    (select json_agg(json_build_object('index', m.index, 'ref', m.milestone_ref, 'title', m.title,
+      'amount', m.amount::text, 'sellerId', m.seller_id, 'status', m.status, 'approved', m.approved_at is not null,
+      'completed', m.completed_at is not null, 'disputeId', m.dispute_id,
+      'inspectionDue', ${iso('m.inspection_due_at')}) order by m.index)
+      from milestones m where m.order_id = o.id) as milestones,
+    coalesce((select t.offset_ms from test_clocks t where t.marketplace_id = o.marketplace_id), 0)::float8
+      as "clockOffsetMs",
+    (select p.status = 'PAUSED' from marketplaces p where p.id = o.marketplace_id) as paused
   from orders o`;
 
 /** Whoever locks it writes it. @throws ApplicationFailure NOT_FOUND: an order workflow without its row is over */
@@ -92,15 +135,47 @@ async function select(db: Sql, orderId: string, lock: RawBuilder<unknown>): Prom
   const { rows } = await sql<Raw>`${SELECT} where o.id = ${orderId} ${lock}`.execute(db);
   const row = rows[0];
   if (row === undefined) throw refuse('NOT_FOUND', `order ${orderId} does not exist`);
-  return {
-    ...row,
-    amount: BigInt(row.amount),
-    dueAt: asDate(row.dueAt),
-    deliveredAt: asDate(row.deliveredAt),
-    approvedAt: asDate(row.approvedAt),
-    escrow: row.escrow && { ...row.escrow, amount: BigInt(row.escrow.amount) },
-  };
+  const { milestones, ...order } = row;
+  return withParts({
+    ...order,
+    amount: BigInt(order.amount),
+    dueAt: asDate(order.dueAt),
+    deliveredAt: asDate(order.deliveredAt),
+    approvedAt: asDate(order.approvedAt),
+    escrow: order.escrow && { ...order.escrow, amount: BigInt(order.escrow.amount) },
+    hasMilestones: milestones !== null,
+    parts: (milestones ?? []).map((milestone) => ({ ...milestone, amount: BigInt(milestone.amount) })),
+  });
 }
+
+/** The one part of an order without milestones is the order itself. */
+function withParts(order: OrderRow): OrderRow {
+  if (order.hasMilestones) return order;
+  const { amount, sellerId, title, deliveredAt, approvedAt, dueTimes } = order;
+  const part: Part = {
+    index: null,
+    ref: null,
+    title,
+    amount,
+    sellerId,
+    status: wholeStatus(order),
+    approved: approvedAt !== null,
+    completed: deliveredAt !== null,
+    disputeId: null,
+    inspectionDue: deliveredAt === null ? null : (dueTimes.inspection ?? null),
+  };
+  return { ...order, parts: [part] };
+}
+
+function wholeStatus({ status, finalStatus, deliveredAt }: OrderRow): MilestoneStatus {
+  if (finalStatus === 'RELEASED' || finalStatus === 'REFUNDED' || finalStatus === 'SPLIT') return finalStatus;
+  if (status === 'DISPUTED') return 'DISPUTED';
+  return deliveredAt === null ? 'OPEN' : 'COMPLETED';
+}
+
+/** Business time of the order: ahead of the clock where the marketplace tries out deadlines. Never the chain's time. */
+export const orderTime = ({ clockOffsetMs }: Pick<OrderRow, 'clockOffsetMs'>): Date =>
+  new Date(Date.now() + clockOffsetMs);
 
 /** @throws ApplicationFailure INVALID_STATE when there is none yet */
 export function escrowOf({ id, escrow }: OrderRow): EscrowRecord {
@@ -111,29 +186,46 @@ export function escrowOf({ id, escrow }: OrderRow): EscrowRecord {
 const asDate = (value: Date | string | null): Date | null => (value === null ? null : new Date(value));
 
 export function stateOf(order: OrderRow): OrderState {
-  const { operation, dueAt, dueAction } = order;
+  const { operation, task, parts } = order;
+  const targets = parts
+    .filter(({ index }) => task?.parts.includes(index) === true)
+    .map(({ index, approved }) => ({ index, approved }));
   return {
     status: order.status,
     auto: order.auto,
-    delivered: order.deliveredAt !== null,
-    approved: order.approvedAt !== null,
+    parts: parts.map(({ status }) => status),
+    hasMilestones: order.hasMilestones,
     waiting_for: order.waitingFor,
-    operation: operation === null ? null : { id: operation.id, verb: operation.verb, status: operation.status },
-    due: dueAt === null || dueAction === null ? null : { action: dueAction, at: dueAt.toISOString() },
+    operation:
+      operation === null ? null : { id: operation.id, verb: operation.verb, status: operation.status, targets },
+    due: nextDue(order),
+    clock_offset_ms: order.clockOffsetMs,
   };
 }
+
+/** What the machine judges. Under the mutex and the row's lock nothing of another operation is given up. */
+export const viewOf = ({ status, operation, parts, hasMilestones }: OrderRow): OrderView => ({
+  status,
+  operation,
+  parts: parts.map((part) => part.status),
+  hasMilestones,
+  live: true,
+});
 
 /** The operation has run already: local activities do run twice after a crash. */
 export const isRepeat = (order: OrderRow, operationId: string): boolean => order.operation?.id === operationId;
 
 /** @throws ApplicationFailure INVALID_STATE when the row does not allow the verb now (F13) */
 export function demand(order: OrderRow, verb: OrderVerb): NonNullable<ReturnType<typeof transitionOf>> {
-  const view = { status: order.status, operation: order.operation, delivered: order.deliveredAt !== null };
-  const transition = transitionOf(view, verb);
-  if (transition !== null) return transition;
-  throw refuse('INVALID_STATE', refusal(view, verb), {
+  const view = viewOf(order);
+  return transitionOf(view, verb) ?? refuseVerb(order, refusal(view, verb));
+}
+
+/** @throws ApplicationFailure INVALID_STATE with what is allowed instead */
+export function refuseVerb(order: OrderRow, words: string): never {
+  throw refuse('INVALID_STATE', words, {
     current_status: order.status,
-    allowed: allowedVerbs(view),
+    allowed: allowedVerbs(viewOf(order)),
     retryable: order.operation?.status === 'RUNNING',
   });
 }
@@ -146,8 +238,8 @@ export interface OrderPatch {
   readonly reservation?: Reservation | null;
   readonly waitingFor?: WaitingFor | null;
   readonly operation?: OperationView;
-  readonly dueTimes?: Record<string, string>;
-  readonly due?: { readonly at: Date; readonly action: DueAction } | null;
+  readonly task?: OperationTask;
+  readonly dueTimes?: DueTimes;
   readonly reservedAt?: Date;
   readonly fundedAt?: Date;
   readonly deliveredAt?: Date;
@@ -172,7 +264,7 @@ interface Following {
   readonly others?: readonly Pick<EventInput, 'type' | 'resource' | 'object' | 'change'>[];
 }
 
-/** Writes the patch with its events and hands back the state of the order then. */
+/** Writes the patch, the next timer and the events, and hands back the state of the order then. */
 export async function changeOrder(
   trx: Sql,
   order: OrderRow,
@@ -180,20 +272,18 @@ export async function changeOrder(
   origin: Origin,
   { events = [], others = [] }: Following = {},
 ): Promise<OrderState> {
-  const change = { columns: columnsOf(patch), escrowStatus: patch.escrowStatus ?? null };
+  const { escrowStatus = null, ...fields } = patch;
+  const changed = withParts({ ...order, ...given(fields) });
+  const due = shownDue(changed);
+  const change = { columns: { ...columnsOf(patch), due_at: due?.at ?? null, due_action: due?.action ?? null }, escrowStatus };
   if (events.length + others.length === 0) await changeOrderQuietly(trx, order.id, change);
   else await recordEvents(trx, order, await changedOrder(trx, order.id, change), origin, { events, others });
-  const { due } = patch;
-  return stateOf({
-    ...order,
-    status: patch.status ?? order.status,
-    waitingFor: patch.waitingFor === undefined ? order.waitingFor : patch.waitingFor,
-    operation: patch.operation ?? order.operation,
-    deliveredAt: patch.deliveredAt ?? order.deliveredAt,
-    approvedAt: patch.approvedAt ?? order.approvedAt,
-    ...(due === undefined ? {} : { dueAt: due?.at ?? null, dueAction: due?.action ?? null }),
-  });
+  return stateOf(changed);
 }
+
+/** A patch without what it leaves as it is. */
+const given = <T extends object>(patch: T): Partial<T> =>
+  Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined)) as Partial<T>;
 
 /** The events of an order that was inserted just now. */
 export async function recordCreation(trx: Sql, order: OrderRow, origin: Origin): Promise<void> {
@@ -207,9 +297,8 @@ const columnsOf = (patch: OrderPatch): Record<string, unknown> => ({
   reservation: patch.reservation,
   waiting_for: patch.waitingFor,
   operation: patch.operation === undefined ? undefined : JSON.stringify(patch.operation),
+  operation_task: patch.task === undefined ? undefined : JSON.stringify(patch.task),
   due_times: patch.dueTimes === undefined ? undefined : JSON.stringify(patch.dueTimes),
-  due_at: patch.due === undefined ? undefined : (patch.due?.at ?? null),
-  due_action: patch.due === undefined ? undefined : (patch.due?.action ?? null),
   reserved_at: patch.reservedAt,
   funded_at: patch.fundedAt,
   delivered_at: patch.deliveredAt,
@@ -270,21 +359,8 @@ export function doneOperation(input: OperationInput, verb: OrderVerb, at: Date):
 }
 
 /** The problem that is stored with an operation that failed. */
-export function storedProblem(
+export const storedProblem = (
   reason: Reason,
   detail: string,
   of: { readonly orderId: string; readonly requestId: string | null },
-): NonNullable<OperationView['error']> {
-  const { title, status, retryable } = REASON_TABLE[reason];
-  return {
-    type: `/api/v1/docs/errors/${reason}`,
-    title,
-    status,
-    detail,
-    instance: `/api/v1/orders/${of.orderId}`,
-    code: reason,
-    request_id: of.requestId,
-    retryable,
-    errors: [],
-  };
-}
+) => problemOf(reason, detail, { instance: `/api/v1/orders/${of.orderId}`, requestId: of.requestId });
