@@ -75,9 +75,10 @@ test('it is not given back while an envelope that may land uses it', async () =>
 test.each([
   ['settled', 'CONFIRMED', 1],
   ['dead', 'DEAD', 1],
-  ['prepared', 'PREPARED', 0],
+  ['not signed, and without the lease it will not be', 'PREPARED', 1],
+  ['signed', 'SIGNED', 0],
   ['on its way', 'SUBMITTED', 0],
-])('one that nobody asks for is freed only when its transaction is over: %s', async (_words, status, freed) => {
+])('one that nobody asks for is freed, unless its transaction may land: %s', async (_words, status, freed) => {
   await acquire('order/1');
   await transaction('order/1', status);
   expect(await freeOrphanedLeases(db)).toBe(0);
