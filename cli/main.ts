@@ -41,6 +41,14 @@ for (const [name, description, run] of [
 }
 
 program
+  .command('vault')
+  .description('the keys that encrypt wallet keys')
+  .command('rotate')
+  .description('wrap all wallet keys anew with the first key of VAULT_KEYS; runs beside everything, repeatable')
+  .option(...ENV_FILE)
+  .action(async (options: ServiceOptions) => (await import('./vault.ts')).runVaultRotate(options));
+
+program
   .command('sandbox')
   .description('run the Stellar sandbox alone; options are passed on (--port, --ledger-ms, --seed, --data)')
   .allowUnknownOption()

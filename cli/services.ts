@@ -12,12 +12,18 @@ export interface ServiceOptions {
 export async function runApi(options: ServiceOptions): Promise<void> {
   loadEnvironment(options);
   const config = loadConfig(process.env, 'api');
-  const [{ startApi }, { createChainRpc }] = await Promise.all([
+  const [{ startApi }, { createNetworkRpc }, { UNWATCHED }] = await Promise.all([
     import('../api/server.ts'),
-    import('../providers/chain/rpc.ts'),
+    import('../providers/chain/network.ts'),
+    import('../providers/limits/watch.ts'),
   ]);
-  const { passphrase, rpcUrl } = config.stellar;
-  const chain = createChainRpc({ url: rpcUrl, networkPassphrase: passphrase });
+  const { passphrase, rpcUrls, requestsPerMinute } = config.stellar;
+  const chain = createNetworkRpc({
+    urls: rpcUrls,
+    networkPassphrase: passphrase,
+    perMinute: requestsPerMinute.rpc,
+    watch: UNWATCHED,
+  });
   const api = await startApi(config, { chainBalance: chain.assetBalance });
   stopOnSignal(() => api.stop());
 }
@@ -39,6 +45,7 @@ export async function runMigrations(options: ServiceOptions): Promise<void> {
   process.stdout.write(`${JSON.stringify({ event: 'migrated', migrations: done })}\n`);
 }
 
-function loadEnvironment({ envFile }: ServiceOptions): void {
+/** Reads the file that was named, if one was. */
+export function loadEnvironment({ envFile }: ServiceOptions): void {
   if (envFile !== undefined) process.loadEnvFile(envFile);
 }

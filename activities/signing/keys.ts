@@ -75,6 +75,13 @@ export async function withWalletKeys<T>(
   }
 }
 
+/** The same for one wallet. */
+export const withWalletKey = <T>(deps: Deps, wallet: Signatory, work: (key: SigningKey) => T): Promise<T> =>
+  withWalletKeys(deps, [wallet], ([key]) => {
+    if (key === undefined) throw new Error(`wallet ${wallet.walletId} has no key`);
+    return work(key);
+  });
+
 async function open(
   deps: Deps,
   vault: KeyVault,
@@ -113,8 +120,9 @@ export async function checkVault(orm: Orm, vault: KeyVault): Promise<void> {
   const { address, ciphertext } = await newSealedKey(vault, 'canary');
   (await vault.open(ciphertext, { walletId: 'canary', publicKey: address })).wipe();
   const { rows } = await sql<{ walletId: string; publicKey: string; ciphertext: string; keyId: string }>`
-    select distinct on (key_id) wallet_id as "walletId", public_key as "publicKey", ciphertext, key_id as "keyId"
-    from wallet_keys order by key_id, created_at desc`.execute(pool(orm));
+    select k.wallet_id as "walletId", k.public_key as "publicKey", k.ciphertext, k.key_id as "keyId"
+    from (select distinct key_id from wallet_keys) used,
+      lateral (select * from wallet_keys where key_id = used.key_id order by wallet_id desc limit 1) k`.execute(pool(orm));
   for (const { walletId, publicKey, ciphertext, keyId } of rows) {
     try {
       (await vault.open(ciphertext, { walletId, publicKey })).wipe();

@@ -13,8 +13,8 @@ export const Wallet = defineEntity({
     kind: p.enum(WALLET_KINDS),
     provider: p.enum(PAYMENT_PROVIDERS),
     status: p.enum(WALLET_STATUSES),
-    /** known to us from key creation on; shown only when READY (F39) */
-    address: p.text().nullable().unique(),
+    /** known to us from key creation on; shown only when READY (F39). Unique among ours, else per marketplace */
+    address: p.text().nullable(),
     /** where the stream began: read before the address was handed out (F28) */
     birthCursor: p.text().nullable(),
     /** the last position whose movements are recorded; moves in the transaction that records them (F68) */
@@ -28,7 +28,12 @@ export const Wallet = defineEntity({
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3),
   },
-  indexes: [{ properties: ['marketplaceId', 'kind'] }, { properties: ['userId'] }, { properties: ['status'] }],
+  indexes: [
+    { properties: ['marketplaceId', 'kind'] },
+    { properties: ['userId'] },
+    { properties: ['status'] },
+    { properties: ['address'] },
+  ],
 });
 export type WalletRow = InferEntity<typeof Wallet>;
 
@@ -40,9 +45,11 @@ export const WalletKey = defineEntity({
     publicKey: p.text(),
     /** versioned envelope-encrypted seed; opens only for this wallet, key and network (F57) */
     ciphertext: p.text(),
+    /** key-encryption key that wraps it: what rotation and the boot canary look for */
     keyId: p.text(),
     createdAt: p.datetime(3),
   },
+  indexes: [{ properties: ['keyId', 'walletId'] }],
 });
 
 /** Every movement of the network that touches one of our addresses, as the chain reader saw it. */

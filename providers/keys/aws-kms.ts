@@ -17,12 +17,10 @@ export interface AwsKmsOptions {
   readonly id: string;
   /** `arn:aws:kms:REGION:ACCOUNT:key/…` or `…:alias/…` */
   readonly arn: string;
-  /** default: the SDK's own settings, in the region of the ARN */
-  readonly client?: KMSClient;
 }
 
-export function createAwsKmsKey({ id, arn, client }: AwsKmsOptions): KeyEncryptionKey {
-  const sending = { id, connected: connection(arn, client) };
+export function createAwsKmsKey({ id, arn }: AwsKmsOptions): KeyEncryptionKey {
+  const sending = { id, connected: connection(arn) };
   return {
     id,
     async wrap(dataKey, context) {
@@ -49,12 +47,12 @@ type Sdk = Pick<typeof import('@aws-sdk/client-kms'), 'DecryptCommand' | 'Encryp
 };
 
 /** Loaded by those who use it, and once: the client is large. */
-function connection(arn: string, given: KMSClient | undefined): () => Promise<Sdk> {
+function connection(arn: string): () => Promise<Sdk> {
   let sdk: Promise<Sdk> | undefined;
   const load = async (): Promise<Sdk> => {
     const { DecryptCommand, EncryptCommand, KMSClient: Client } = await import('@aws-sdk/client-kms');
     const requestHandler = { connectionTimeout: TIMEOUT_MS, requestTimeout: TIMEOUT_MS, throwOnRequestTimeout: true };
-    const client = given ?? new Client({ region: arn.split(':')[3] ?? '', maxAttempts: 2, requestHandler });
+    const client = new Client({ region: arn.split(':')[3] ?? '', maxAttempts: 2, requestHandler });
     return { DecryptCommand, EncryptCommand, client };
   };
   return () => (sdk ??= load());

@@ -6,7 +6,7 @@
  * version, key id, network, wallet id and public key; the seed to the same without the key id, because that one changes.
  * Version 1 bound the seed to the key id too, so rotating it seals the seed anew.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { box, KEY_BYTES, unbox } from './aes-gcm.ts';
 import { addressOfSeed, signWithSeed } from './ed25519.ts';
 import { type KeyBinding, type KeyEncryptionKey, type KeyVault, type OpenedKey, VaultError } from './port.ts';
@@ -48,8 +48,14 @@ export function createKeyVault({ keys, network }: VaultOptions): KeyVault {
     return Buffer.from(JSON.stringify([version, 'seed', ...place, walletId, publicKey]));
   };
 
+  /** Read back before it counts: what cannot be unwrapped would lose the wallet. */
   const wrap = async (dataKey: Uint8Array, sealed: Uint8Array, binding: KeyBinding) => {
-    const wrapped = await active.wrap(dataKey, wrapContext(CURRENT, active.id, binding));
+    const context = wrapContext(CURRENT, active.id, binding);
+    const wrapped = await active.wrap(dataKey, context);
+    const back = await active.unwrap(wrapped, context);
+    const equal = timingSafeEqual(back, dataKey);
+    back.fill(0);
+    if (!equal) throw new VaultError(`key ${active.id} does not give back what it wrapped`);
     return { ciphertext: [CURRENT, active.id, base64url(wrapped), base64url(sealed)].join('.'), keyId: active.id };
   };
 
