@@ -1,0 +1,27 @@
+/** Every guide with steps still works when it is followed to the letter. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { check, copyTree, followGuide } from '../support/guide.ts';
+
+const GUIDES = readdirSync('docs/guides')
+  .map((name) => `docs/guides/${name}`)
+  .filter((path) => readFileSync(path, 'utf8').includes('<!-- run: '));
+
+test.each(GUIDES)(
+  '%s can be followed as it is written',
+  async (guide) => {
+    const folder = await mkdtemp(join(tmpdir(), 'orchestrator-guide-'));
+    try {
+      await copyTree(folder);
+      const tests = await followGuide(folder, guide);
+      expect(tests).not.toEqual([]);
+      await check(folder, tests);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+  240_000,
+);
