@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Orm } from '../db/orm.ts';
 import type { ChainHistory, ChainRpc } from '../providers/chain/port.ts';
+import type { ContractBook } from '../providers/escrow/contracts.ts';
 import type { EscrowGateway } from '../providers/escrow/port.ts';
 import type { KeyVault } from '../providers/keys/port.ts';
 
@@ -25,8 +26,6 @@ export interface NetworkSettings {
   >;
   /** the protocol's fee wallet: receives the contract's fee */
   readonly feeWallet: string;
-  /** whether the contract takes the fee wallet as an argument (testnet line) or has it compiled in (mainnet line) */
-  readonly feeWalletIsArgument: boolean;
 }
 
 /** A key that can sign; the secret stays inside the key object. */
@@ -40,6 +39,8 @@ export interface Deps {
   readonly rpc: ChainRpc;
   readonly history: ChainHistory;
   readonly gateway: EscrowGateway;
+  /** which escrow contracts are accepted, and how each is called */
+  readonly contracts: ContractBook;
   readonly network: NetworkSettings;
   /** only in a process that serves `signing` */
   readonly vault: KeyVault | null;

@@ -19,7 +19,11 @@ export interface Config {
     /** contract addresses and code hashes (hex) by escrow type */
     readonly factories: { readonly single: string; readonly multi: string };
     readonly wasmHashes: { readonly single: string; readonly multi: string };
+    /** further code (hex) that contracts deployed earlier may run */
+    readonly earlierBuilds: NonNullable<Parsed['ESCROW_WASM_EARLIER']>;
   };
+  /** who builds the envelopes of escrow calls */
+  readonly escrowGateway: 'trustless-work' | 'direct';
   /** settlement assets; the first is the default */
   readonly assets: readonly { readonly code: string; readonly issuer: string }[];
   readonly sponsorAddress: string;
@@ -129,7 +133,9 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
       feeWalletIsArgument: values.ESCROW_FEE_WALLET_ARGUMENT,
       factories: { single: values.ESCROW_FACTORY_SINGLE, multi: values.ESCROW_FACTORY_MULTI },
       wasmHashes: { single: values.ESCROW_WASM_SINGLE, multi: values.ESCROW_WASM_MULTI },
+      earlierBuilds: values.ESCROW_WASM_EARLIER ?? [],
     },
+    escrowGateway: values.ESCROW_GATEWAY,
     assets: values.ASSETS,
     sponsorAddress: values.SPONSOR_ADDRESS,
     sponsorDaysMin: values.SPONSOR_DAYS_MIN,

@@ -5,6 +5,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { StrKey } from '@stellar/stellar-sdk/base';
 import { z } from 'zod';
+import type { EscrowType } from '../domain/chain.ts';
 import { formatAmount, parseAmount } from '../domain/money.ts';
 import { TRUSTLESS_WORK_AMOUNT_MAX } from '../domain/limits.ts';
 import { TASK_QUEUES } from '../domain/workflow-ids.ts';
@@ -101,6 +102,16 @@ function vaultKey(text: string): VaultKey[] {
   return [{ id, kind: 'local', key }];
 }
 
+const builds = z.string().transform((text, context) => {
+  const parts = /^(single|multi):([0-9a-f]{64}):(argument|compiled)$/;
+  return list(text).map((entry) => {
+    const [, type, wasmHash = '', feeWallet] = parts.exec(entry) ?? [];
+    if (type === undefined) context.addIssue('must be a comma list of TYPE:HASH:FEE');
+    const escrowType: EscrowType = type === 'multi' ? 'MULTI_RELEASE' : 'SINGLE_RELEASE';
+    return { type: escrowType, wasmHash, feeWalletIsArgument: feeWallet === 'argument' };
+  });
+});
+
 export const VARIABLES = {
   DATABASE_URL: variable(postgresUrl, 'Postgres, as the restricted application role; may go through a pooler', {
     example: 'postgres://orchestrator_app_login:secret@127.0.0.1:5432/orchestrator',
@@ -168,6 +179,16 @@ export const VARIABLES = {
     flag.default(false),
     'Whether the escrow contract takes the fee wallet as an argument (contracts of the testnet line)',
     { example: 'true' },
+  ),
+  ESCROW_WASM_EARLIER: variable(
+    builds.optional(),
+    'Code of contracts deployed earlier that we go on calling: `TYPE:HASH:FEE` by comma; TYPE is single or multi, FEE argument or compiled (see ESCROW_FEE_WALLET_ARGUMENT)',
+    { example: '' },
+  ),
+  ESCROW_GATEWAY: variable(
+    z.enum(['trustless-work', 'direct'], { error: 'must be trustless-work or direct' }).default('trustless-work'),
+    'Who builds the envelopes of escrow calls: the API of Trustless Work, or we ourselves with SOROBAN_RPC_URL',
+    { example: 'trustless-work' },
   ),
   ASSETS: variable(assets, 'Settlement assets, `CODE:ISSUER` by comma; the first is the default', {
     example: 'USDC:GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5',

@@ -7,7 +7,10 @@ import type { VaultKey } from '../config/variables.ts';
 import type { Orm } from '../db/orm.ts';
 import { createChainHistory } from '../providers/chain/horizon.ts';
 import { createAssetContracts } from '../providers/chain/movements.ts';
+import type { ChainRpc } from '../providers/chain/port.ts';
 import { createChainRpc } from '../providers/chain/rpc.ts';
+import { type ContractBuild, createContractBook } from '../providers/escrow/contracts.ts';
+import { createDirect } from '../providers/escrow/direct.ts';
 import { createTrustlessWork } from '../providers/escrow/trustless-work.ts';
 import { createAwsKmsKey } from '../providers/keys/aws-kms.ts';
 import { signerFromSecret } from '../providers/keys/ed25519.ts';
@@ -17,16 +20,18 @@ import { createKeyVault } from '../providers/keys/vault.ts';
 
 /** @throws Error when SPONSOR_SECRET is not the seed of SPONSOR_ADDRESS, VaultError when a vault key cannot be used */
 export function createDeps(config: Config, parts: { orm: Orm; client: Client; log: Logger }): Deps {
-  const { stellar, trustlessWork, signing } = config;
+  const { stellar, signing } = config;
   const sponsor = signing === null ? null : signerFromSecret(signing.sponsorSecret());
   if (sponsor !== null && sponsor.publicKey !== config.sponsorAddress)
     throw new Error('SPONSOR_SECRET is not the seed of SPONSOR_ADDRESS');
+  const rpc = createChainRpc({ url: stellar.rpcUrl, networkPassphrase: stellar.passphrase });
+  const settings = networkSettings(config);
   return {
     ...parts,
-    rpc: createChainRpc({ url: stellar.rpcUrl, networkPassphrase: stellar.passphrase }),
+    rpc,
     history: createChainHistory({ url: stellar.horizonUrl }),
-    gateway: createTrustlessWork({ url: trustlessWork.url, apiKey: trustlessWork.apiKey() }),
-    network: networkSettings(config),
+    ...escrowParts(config, rpc, settings),
+    network: settings,
     vault: signing === null ? null : createVault(signing.vaultKeys, stellar.passphrase),
     sponsor,
     sponsorAddress: config.sponsorAddress,
@@ -41,18 +46,37 @@ export function createVault(settings: readonly VaultKey[], network: string): Key
   return createKeyVault({ keys, network });
 }
 
+/** Who builds escrow calls, and which contracts they may be for. */
+function escrowParts(config: Config, rpc: ChainRpc, settings: NetworkSettings): Pick<Deps, 'gateway' | 'contracts'> {
+  const { stellar, trustlessWork, escrowGateway } = config;
+  const contracts = createContractBook({ rpc, builds: acceptedBuilds(config), ...settings });
+  const direct = createDirect({ rpc, networkPassphrase: stellar.passphrase, contracts });
+  if (escrowGateway === 'direct') return { gateway: direct, contracts };
+  const { url, apiKey } = trustlessWork;
+  return { gateway: createTrustlessWork({ url, apiKey: apiKey(), beyond: direct }), contracts };
+}
+
+/** What new escrows run, and what earlier ones may. */
+function acceptedBuilds({ trustlessWork }: Config): ContractBuild[] {
+  const { wasmHashes, feeWalletIsArgument, earlierBuilds } = trustlessWork;
+  return [
+    { type: 'SINGLE_RELEASE', wasmHash: wasmHashes.single, feeWalletIsArgument },
+    { type: 'MULTI_RELEASE', wasmHash: wasmHashes.multi, feeWalletIsArgument },
+    ...earlierBuilds,
+  ];
+}
+
 function networkSettings({ network, stellar, assets, trustlessWork }: Config): NetworkSettings {
   const contractOf = createAssetContracts(stellar.passphrase);
-  const { factories, wasmHashes } = trustlessWork;
+  const { factories } = trustlessWork;
   return {
     name: network,
     passphrase: stellar.passphrase,
     assets: assets.map((asset) => ({ ...asset, contract: contractOf(asset) })),
     factories: {
-      SINGLE_RELEASE: { contractId: factories.single, wasmHash: wasmHashes.single },
-      MULTI_RELEASE: { contractId: factories.multi, wasmHash: wasmHashes.multi },
+      SINGLE_RELEASE: { contractId: factories.single, wasmHash: trustlessWork.wasmHashes.single },
+      MULTI_RELEASE: { contractId: factories.multi, wasmHash: trustlessWork.wasmHashes.multi },
     },
     feeWallet: trustlessWork.feeWallet,
-    feeWalletIsArgument: trustlessWork.feeWalletIsArgument,
   };
 }

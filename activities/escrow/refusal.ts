@@ -6,7 +6,9 @@
 import type { ApplicationFailure } from '@temporalio/common';
 import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
+import type { EscrowCall } from '../../domain/chain.ts';
 import { ProviderError } from '../../providers/errors.ts';
+import { ContractRefused } from '../../providers/escrow/contracts.ts';
 import type { Target } from '../chain/target.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor } from '../failure.ts';
@@ -14,6 +16,19 @@ import { refuse, waitFor } from '../failure.ts';
 /** An index lags by seconds, now and then by minutes; after this many looks the refusal is taken for one. */
 const PATIENCE = 25;
 const INDEX_WAIT_MS = 1_000;
+
+/** A contract that must not be called is no provider's trouble: parked with what was found, like any other difference. */
+const notAccepted = (found: ContractRefused): ApplicationFailure =>
+  refuse('ENVELOPE_REJECTED', found.message, { differences: [found.difference] });
+
+/** @throws ApplicationFailure ENVELOPE_REJECTED for a contract that must not be called */
+export async function orRefuse<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof ContractRefused ? notAccepted(error) : error;
+  }
+}
 
 export async function explainRefusal(
   deps: Deps,
@@ -23,6 +38,9 @@ export async function explainRefusal(
 ): Promise<ApplicationFailure> {
   const resolved = target.call;
   if (resolved === null) return refuse('INVALID_STATE', refusal.message);
+  // A factory that a stranger initialised refuses every deploy, whoever builds it.
+  const unfit = resolved.call.fn === 'deploy' ? await unfitContract(deps, resolved.call) : null;
+  if (unfit !== null) return notAccepted(unfit);
   const unusable = await unusableTrustline(deps, resolved.escrow.asset, [
     resolved.escrow.wallets.receiver.address,
     resolved.escrow.wallets.platform.address,
@@ -34,6 +52,16 @@ export async function explainRefusal(
   if (attempt > PATIENCE) return refuse('INVALID_STATE', `${refusal.provider} keeps refusing: ${refusal.message}`);
   await nudge(deps, resolved.order.id);
   return waitFor('PROVIDER', `${refusal.provider} refused: ${refusal.message}`, INDEX_WAIT_MS);
+}
+
+async function unfitContract(deps: Deps, call: EscrowCall): Promise<ContractRefused | null> {
+  try {
+    await deps.contracts(call);
+    return null;
+  } catch (error) {
+    if (error instanceof ContractRefused) return error;
+    throw error;
+  }
 }
 
 async function unusableTrustline(deps: Deps, code: string, addresses: readonly string[]): Promise<string | null> {

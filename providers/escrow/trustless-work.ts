@@ -90,8 +90,6 @@ function requestOf(call: EscrowCall): Request {
       return request(name, { ...milestone(call.milestoneIndex), disputeResolver: source, distributions });
     }
     case 'withdraw_remaining_funds':
-      if (type === 'SINGLE_RELEASE')
-        throw new ProviderError('REFUSED', 'trustless-work', 'the API withdraws from multi-release escrows only');
       return request('withdraw-remaining-funds', {
         disputeResolver: source,
         distributions: shares(call.distributions),
@@ -108,6 +106,8 @@ export function createTrustlessWork(deps: {
   readonly url: string;
   readonly apiKey: string;
   readonly timeoutMs?: number;
+  /** builds what the API cannot, though the contract can: withdrawing from a single-release escrow */
+  readonly beyond: Pick<EscrowGateway, 'build'>;
 }): EscrowGateway {
   const base = deps.url.replace(/\/+$/, '');
   const post = async ({ path, body }: Request): Promise<Record<string, unknown>> => {
@@ -128,6 +128,7 @@ export function createTrustlessWork(deps: {
     name: 'trustless-work',
     taskQueue: 'escrow-api',
     build: async (call) => {
+      if (call.fn === 'withdraw_remaining_funds' && call.type === 'SINGLE_RELEASE') return deps.beyond.build(call);
       const { unsignedTransaction } = await post(requestOf(call));
       if (typeof unsignedTransaction === 'string' && unsignedTransaction !== '') return unsignedTransaction;
       throw new ProviderError('MALFORMED', 'trustless-work', 'the answer carries no envelope');

@@ -6,6 +6,7 @@ import type { VerifyContext } from '../../../providers/escrow/port.ts';
 import { verifyEnvelope } from '../../../providers/escrow/verify.ts';
 import type { Deps } from '../../context.ts';
 import { resolveCall } from '../../escrow/call.ts';
+import { orRefuse } from '../../escrow/refusal.ts';
 import { refuse } from '../../failure.ts';
 import type { Target } from '../target.ts';
 
@@ -21,9 +22,10 @@ export async function escrowTarget(db: Sql, deps: Deps, intent: EscrowIntent): P
     signatories: [{ walletId: signer.wallet_id, address: signer.address }],
     sponsorSigns: false,
     call: resolved,
-    build: () => deps.gateway.build(call),
+    build: () => orRefuse(deps.gateway.build(call)),
     verify: async (envelope: string) => {
-      const [ledger, account, state] = await Promise.all([
+      const [facts, ledger, account, state] = await Promise.all([
+        orRefuse(deps.contracts(call)),
         deps.rpc.latestLedger(),
         deps.rpc.account(signer.address),
         call.fn === 'fund' ? deps.rpc.escrowState(call.contractId) : null,
@@ -32,9 +34,8 @@ export async function escrowTarget(db: Sql, deps: Deps, intent: EscrowIntent): P
       const asset = network.assets.find((candidate) => candidate.code === order.asset);
       if (asset === undefined) throw refuse('BOOKS_DIFFER', `${order.asset} is not an asset of this network`);
       const context: VerifyContext = {
+        ...facts,
         networkPassphrase: network.passphrase,
-        factory: network.factories.SINGLE_RELEASE,
-        feeWalletArgument: network.feeWalletIsArgument ? network.feeWallet : null,
         assetContract: asset.contract,
         sequence: account.value?.sequence ?? -1n,
         chainTime: ledger.closedAt,
