@@ -1,58 +1,47 @@
-/** The escrow gateway over REST: what it builds passes verification, lands, and moves exactly what was meant. */
+/** Both escrow gateways: what they build passes verification, lands, and moves exactly what was meant. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { EscrowCall, EscrowTerms, EscrowType } from '../../domain/chain.ts';
-import { createTrustlessWork } from '../../providers/escrow/trustless-work.ts';
-import type { Verdict, VerifiedEnvelope, VerifyContext } from '../../providers/escrow/port.ts';
+import type { EscrowGateway, Verdict, VerifiedEnvelope } from '../../providers/escrow/port.ts';
 import { verifyEnvelope } from '../../providers/escrow/verify.ts';
-import { type Landed, type Network, startNetwork, withServer } from './network.ts';
-
-interface Info {
-  readonly asset: { readonly contract: string };
-  readonly fee_wallet: string;
-  readonly fee_wallet_as_argument: boolean;
-  readonly factories: { readonly single: string; readonly multi: string };
-  readonly wasm_hashes: { readonly single: string; readonly multi: string };
-}
+import { type Landed, type Network, startNetwork } from './network.ts';
 
 const WALLETS = ['channel', 'buyer', 'seller', 'other seller', 'fees', 'operator', 'resolver'];
+/** Calls' common part once the contract is there. */
+type Contract = { readonly type: EscrowType; readonly contractId: string };
 
 /** Drives calls through build, verify, sign, land, as the on-chain step does. */
-function createDriver(net: Network, info: Info) {
-  const context = async (call: EscrowCall): Promise<VerifyContext> => {
-    const type = call.fn === 'deploy' ? call.terms.type : call.type;
-    const build = type === 'SINGLE_RELEASE' ? 'single' : 'multi';
-    const account = await net.rpc.account(call.source);
-    return {
+function createDriver(net: Network, gateway: EscrowGateway) {
+  const judge = async (envelope: string, call: EscrowCall): Promise<Verdict> => {
+    const { value: account } = await net.rpc.account(call.source);
+    return verifyEnvelope(envelope, call, {
+      ...(await net.contracts(call)),
       networkPassphrase: net.passphrase,
-      factory: { contractId: info.factories[build], wasmHash: info.wasm_hashes[build] },
-      feeWalletArgument: info.fee_wallet_as_argument ? info.fee_wallet : null,
-      assetContract: info.asset.contract,
-      sequence: account.value?.sequence ?? -1n,
+      assetContract: net.info.asset.contract,
+      sequence: account?.sequence ?? -1n,
       chainTime: (await net.rpc.latestLedger()).closedAt,
-      escrowState: call.fn === 'deploy' ? null : (await net.rpc.escrowState(call.contractId)).value,
+      escrowState: call.fn === 'fund' ? (await net.rpc.escrowState(call.contractId)).value : null,
       feeCap: 10_000_000n,
-    };
+    });
   };
-  const judge = async (envelope: string, call: EscrowCall): Promise<Verdict> =>
-    verifyEnvelope(envelope, call, await context(call));
   const run = async (call: EscrowCall): Promise<{ verified: VerifiedEnvelope; landed: Landed }> => {
-    const envelope = await net.gateway.build(call);
+    const envelope = await gateway.build(call);
     const verdict = await judge(envelope, call);
     if (verdict.verdict !== 'OK') throw new Error(JSON.stringify(verdict));
     const signer = WALLETS.find((name) => net.address(name) === call.source) ?? '';
     const landed = await net.land(envelope, [signer]);
-    await net.gateway.nudge(landed.hash);
+    await gateway.nudge(landed.hash);
     expect(landed.successful).toBe(true);
     return { verified: verdict, landed };
   };
   return { judge, run };
 }
 
-async function setUp(line: 'mainnet' | 'testnet') {
+async function setUp(line: 'mainnet' | 'testnet', name: EscrowGateway['name']) {
   const net = await startNetwork({ line });
   await net.provision(WALLETS);
-  await net.faucet('buyer', '1000');
-  const info = (await (await fetch(`${net.sandbox.url}/control/info`)).json()) as Info;
+  await net.faucet('buyer', '5000');
+  const gateway = net.gateways[name];
+  const { judge, run } = createDriver(net, gateway);
   const terms = (type: EscrowType): EscrowTerms => ({
     type,
     engagementId: `esc_${type}`,
@@ -77,142 +66,149 @@ async function setUp(line: 'mainnet' | 'testnet') {
             { description: 'second', amount: 1_500_000_004n, receiver: net.address('other seller') },
           ],
   });
-  return { net, terms, info, ...createDriver(net, info) };
+  const deploy = async (type: EscrowType): Promise<Contract> => {
+    const { verified } = await run({ fn: 'deploy', source: net.address('channel'), terms: terms(type) });
+    return { type, contractId: verified.contractId };
+  };
+  const fund = (contract: Contract, amount: bigint) =>
+    run({ ...contract, fn: 'fund', source: net.address('buyer'), amount });
+  const balance = async (holder: string): Promise<bigint> => (await net.rpc.assetBalance(holder, net.asset)).value;
+  return { net, gateway, terms, judge, run, deploy, fund, balance };
 }
 
-describe.each(['mainnet', 'testnet'] as const)('on the %s line', (line) => {
+const WORLDS = (['trustless-work', 'direct'] as const).flatMap((name) =>
+  (['mainnet', 'testnet'] as const).map((line) => [name, line] as const),
+);
+
+describe.each(WORLDS)('%s on the %s line', (name, line) => {
   let world: Awaited<ReturnType<typeof setUp>>;
   beforeAll(async () => {
-    world = await setUp(line);
+    world = await setUp(line, name);
   });
   afterAll(() => world.net.close());
 
   test('a single-release escrow is deployed where we said, funded exactly, and pays seller, platform and protocol', async () => {
-    const { net, run, terms, info } = world;
-    const wanted = terms('SINGLE_RELEASE');
-    const deployed = await run({ fn: 'deploy', source: net.address('channel'), terms: wanted });
-    const { contractId } = deployed.verified;
+    const { net, run, terms, deploy, fund, balance } = world;
+    const { amount } = terms('SINGLE_RELEASE');
+    const contract = await deploy('SINGLE_RELEASE');
+    const { contractId } = contract;
     expect((await net.rpc.escrowState(contractId)).value).not.toBeNull();
-    const call = { type: 'SINGLE_RELEASE', contractId } as const;
 
-    const funded = await run({ ...call, fn: 'fund', source: net.address('buyer'), amount: wanted.amount });
+    const funded = await fund(contract, amount);
     expect(funded.landed.movements).toMatchObject([
-      {
-        kind: 'TRANSFER',
-        from: net.address('buyer'),
-        to: contractId,
-        amount: wanted.amount,
-        asset: net.asset,
-        index: 0,
-      },
+      { kind: 'TRANSFER', from: net.address('buyer'), to: contractId, amount, asset: net.asset, index: 0 },
     ]);
-    expect((await net.rpc.assetBalance(contractId, net.asset)).value).toBe(wanted.amount);
+    expect(await balance(contractId)).toBe(amount);
 
-    const milestone = { ...call, milestoneIndex: 0 };
+    const milestone = { ...contract, milestoneIndex: 0 };
     const status = { fn: 'change_milestone_status', status: 'completed', evidence: '' } as const;
     await run({ ...milestone, ...status, source: net.address('seller') });
     await run({ ...milestone, fn: 'approve_milestone', source: net.address('buyer') });
-    const released = await run({ ...call, fn: 'release', source: net.address('operator'), milestoneIndex: null });
+    const released = await run({ ...contract, fn: 'release', source: net.address('operator'), milestoneIndex: null });
     const [protocol, platform] = [7_500_000n, 31_250_000n];
-    expect(released.landed.movements.map(({ from, to, amount, index }) => [from, to, amount, index])).toEqual([
-      [contractId, info.fee_wallet, protocol, 0],
+    expect(released.landed.movements.map(({ from, to, amount: moved, index }) => [from, to, moved, index])).toEqual([
+      [contractId, net.info.fee_wallet, protocol, 0],
       [contractId, net.address('fees'), platform, 1],
-      [contractId, net.address('seller'), wanted.amount - protocol - platform, 2],
+      [contractId, net.address('seller'), amount - protocol - platform, 2],
     ]);
     const seen = await net.history.movements({ account: net.address('seller'), cursor: '0', limit: 200 });
     expect(seen.movements.filter(({ transactionHash }) => transactionHash === released.landed.hash)).toEqual(
       released.landed.movements,
     );
-    expect((await net.rpc.assetBalance(contractId, net.asset)).value).toBe(0n);
+    expect(await balance(contractId)).toBe(0n);
   });
 
   test('a multi-release escrow pays each milestone to its own receiver', async () => {
-    const { net, run, terms } = world;
-    const wanted = terms('MULTI_RELEASE');
-    const deployed = await run({ fn: 'deploy', source: net.address('channel'), terms: wanted });
-    const call = { type: 'MULTI_RELEASE', contractId: deployed.verified.contractId } as const;
-    await run({ ...call, fn: 'fund', source: net.address('buyer'), amount: wanted.amount });
+    const { net, run, terms, deploy, fund, balance } = world;
+    const contract = await deploy('MULTI_RELEASE');
+    await fund(contract, terms('MULTI_RELEASE').amount);
     for (const [milestoneIndex, receiver] of [
       [1, 'other seller'],
       [0, 'seller'],
     ] as const) {
-      const milestone = { ...call, milestoneIndex };
+      const milestone = { ...contract, milestoneIndex };
       const status = { fn: 'change_milestone_status', status: 'done', evidence: 'ipfs://x' } as const;
       await run({ ...milestone, ...status, source: net.address('seller') });
       await run({ ...milestone, fn: 'approve_milestone', source: net.address('buyer') });
       const { landed } = await run({ ...milestone, fn: 'release', source: net.address('operator') });
       expect(landed.movements.at(-1)?.to).toBe(net.address(receiver));
     }
-    expect((await net.rpc.assetBalance(call.contractId, net.asset)).value).toBe(0n);
+    expect(await balance(contract.contractId)).toBe(0n);
+  });
+
+  test('a disputed single-release escrow is split to the last stroop, equal addresses added up', async () => {
+    const { net, run, deploy, fund, balance } = world;
+    const contract = await deploy('SINGLE_RELEASE');
+    await fund(contract, 1_000n);
+    await run({ ...contract, fn: 'dispute', source: net.address('buyer'), milestoneIndex: null });
+    const resolved = await run({
+      ...contract,
+      fn: 'resolve_dispute',
+      source: net.address('resolver'),
+      milestoneIndex: null,
+      distributions: [
+        { address: net.address('seller'), amount: 300n },
+        { address: net.address('buyer'), amount: 400n },
+        { address: net.address('seller'), amount: 300n },
+      ],
+    });
+    // 3 and 12 stroops of fees, taken from each payee in proportion and rounded in his favour.
+    const paid = new Map(resolved.landed.movements.map(({ to, amount }) => [to, amount]));
+    expect([paid.get(net.address('seller')), paid.get(net.address('buyer'))]).toEqual([592n, 395n]);
+    expect(await balance(contract.contractId)).toBe(0n);
+  });
+
+  test('a disputed milestone is settled alone; what it leaves can be withdrawn', async () => {
+    const { net, run, deploy, fund, balance } = world;
+    const contract = await deploy('MULTI_RELEASE');
+    await fund(contract, 2_500_000_007n);
+    for (const [milestoneIndex, amount] of [
+      [0, 1_000_000_003n],
+      [1, 1_500_000_000n],
+    ] as const) {
+      const milestone = { ...contract, milestoneIndex };
+      await run({ ...milestone, fn: 'dispute', source: net.address('buyer') });
+      const distributions = [{ address: net.address('buyer'), amount }];
+      await run({ ...milestone, fn: 'resolve_dispute', source: net.address('resolver'), distributions });
+    }
+    expect(await balance(contract.contractId)).toBe(4n);
+    const distributions = [{ address: net.address('buyer'), amount: 4n }];
+    await run({ ...contract, fn: 'withdraw_remaining_funds', source: net.address('resolver'), distributions });
+    expect(await balance(contract.contractId)).toBe(0n);
+  });
+
+  test('what stays in a settled single-release escrow can be withdrawn, though the REST API has no route for it', async () => {
+    const { net, run, deploy, fund, balance } = world;
+    const contract = await deploy('SINGLE_RELEASE');
+    await fund(contract, 10n);
+    await run({ ...contract, fn: 'dispute', source: net.address('seller'), milestoneIndex: null });
+    const distributions = [{ address: net.address('seller'), amount: 10n }];
+    const resolver = net.address('resolver');
+    await run({ ...contract, fn: 'resolve_dispute', source: resolver, milestoneIndex: null, distributions });
+    await fund(contract, 7n);
+    const rest = [{ address: net.address('buyer'), amount: 7n }];
+    await run({ ...contract, fn: 'withdraw_remaining_funds', source: resolver, distributions: rest });
+    expect(await balance(contract.contractId)).toBe(0n);
   });
 
   test('an envelope built before a change is stale, not different', async () => {
-    const { net, run, terms, judge } = world;
-    const deployed = await run({ fn: 'deploy', source: net.address('channel'), terms: terms('SINGLE_RELEASE') });
-    const call = { type: 'SINGLE_RELEASE', contractId: deployed.verified.contractId } as const;
-    const fund: EscrowCall = { ...call, fn: 'fund', source: net.address('buyer'), amount: 5n };
-    const envelope = await net.gateway.build(fund);
+    const { net, gateway, run, deploy, judge } = world;
+    const contract = await deploy('SINGLE_RELEASE');
+    const fund: EscrowCall = { ...contract, fn: 'fund', source: net.address('buyer'), amount: 5n };
+    const envelope = await gateway.build(fund);
     expect(await judge(envelope, fund)).toMatchObject({ verdict: 'OK' });
-    const milestone = { ...call, milestoneIndex: 0 };
     const status = { fn: 'change_milestone_status', status: 'started', evidence: '' } as const;
-    await run({ ...milestone, ...status, source: net.address('seller') });
+    await run({ ...contract, ...status, milestoneIndex: 0, source: net.address('seller') });
     expect(await judge(envelope, fund)).toMatchObject({ verdict: 'STALE' });
     expect(await judge(envelope, { ...fund, amount: 6n })).toMatchObject({ verdict: 'DIFFERENT' });
   });
-});
 
-describe('trouble', () => {
-  let world: Awaited<ReturnType<typeof setUp>>;
-  beforeAll(async () => {
-    world = await setUp('mainnet');
-  });
-  afterAll(() => world.net.close());
-
-  const release = (): EscrowCall => ({
-    fn: 'release',
-    type: 'SINGLE_RELEASE',
-    source: world.net.address('operator'),
-    contractId: world.info.factories.single,
-    milestoneIndex: null,
-  });
-
-  test('an escrow the index does not know is REFUSED, and so is a hash it cannot find', async () => {
-    await expect(world.net.gateway.build(release())).rejects.toMatchObject({ kind: 'REFUSED', status: 404 });
-    await expect(world.net.gateway.nudge('0'.repeat(64))).rejects.toMatchObject({ kind: 'REFUSED', status: 404 });
-  });
-
-  test.each<[string, object, object]>([
-    ['an outage', { name: 'http_503' }, { kind: 'UNAVAILABLE', status: 503 }],
-    ['a rate limit', { name: 'http_429', retryAfter: 3 }, { kind: 'UNAVAILABLE', status: 429, retryAfterMs: 3_000 }],
-    [
-      'a rate limit without a hint',
-      { name: 'http_429', retryAfter: null },
-      { kind: 'UNAVAILABLE', retryAfterMs: null },
-    ],
-    ['a broken connection', { name: 'timeout', delayMs: 1 }, { kind: 'UNAVAILABLE', status: null }],
-  ])('%s is UNAVAILABLE', async (_name, rule, expected) => {
-    world.net.sandbox.faults.set(rule as Parameters<typeof world.net.sandbox.faults.set>[0]);
-    try {
-      await expect(world.net.gateway.build(release())).rejects.toMatchObject({
-        provider: 'trustless-work',
-        ...expected,
-      });
-    } finally {
-      world.net.sandbox.faults.clear();
-    }
-  });
-
-  test.each<[string, number, unknown, object]>([
-    ['FAILED with HTTP 200 (F11)', 200, { status: 'FAILED', message: 'no' }, { kind: 'REFUSED' }],
-    ['FAILED beside an envelope', 201, { status: 'FAILED', unsignedTransaction: 'AAAA' }, { kind: 'REFUSED' }],
-    ['success without an envelope (F12)', 201, { status: 'SUCCESS' }, { kind: 'MALFORMED' }],
-    ['an empty envelope', 201, { status: 'SUCCESS', unsignedTransaction: '' }, { kind: 'MALFORMED' }],
-    ['a list', 201, [], { kind: 'MALFORMED' }],
-    ['a bad key', 401, { statusCode: 401 }, { kind: 'UNAVAILABLE', status: 401 }],
-  ])('%s is no success', async (_name, status, body, expected) => {
-    await withServer({ status, body: JSON.stringify(body) }, async (url) => {
-      const gateway = createTrustlessWork({ url: `${url}/`, apiKey: 'our.key' });
-      await expect(gateway.build(release())).rejects.toMatchObject({ name: 'ProviderError', ...expected });
-    });
+  test('a contract that is not there, and a call that the contract refuses, are REFUSED', async () => {
+    const { net, gateway, deploy } = world;
+    const nowhere = { type: 'SINGLE_RELEASE', contractId: net.info.asset.contract } as const;
+    const release = { fn: 'release', source: net.address('operator'), milestoneIndex: null } as const;
+    await expect(gateway.build({ ...nowhere, ...release })).rejects.toMatchObject({ kind: 'REFUSED' });
+    const contract = await deploy('SINGLE_RELEASE');
+    await expect(gateway.build({ ...contract, ...release })).rejects.toMatchObject({ kind: 'REFUSED' });
   });
 });

@@ -9,6 +9,8 @@ import { type SigningKey, feeBump, hashes, signEnvelope } from '../../providers/
 import { createChainHistory } from '../../providers/chain/horizon.ts';
 import type { ChainHistory, ChainRpc, TransactionOutcome } from '../../providers/chain/port.ts';
 import { createChainRpc } from '../../providers/chain/rpc.ts';
+import { type ContractBook, createContractBook } from '../../providers/escrow/contracts.ts';
+import { createDirect } from '../../providers/escrow/direct.ts';
 import { createTrustlessWork } from '../../providers/escrow/trustless-work.ts';
 import type { EscrowGateway } from '../../providers/escrow/port.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/server.ts';
@@ -21,7 +23,10 @@ export interface Network {
   readonly asset: Asset & { readonly issuer: string };
   readonly rpc: ChainRpc;
   readonly history: ChainHistory;
-  readonly gateway: EscrowGateway;
+  /** pinned factories and builds, as a deployment would be configured */
+  readonly contracts: ContractBook;
+  readonly gateways: Readonly<Record<EscrowGateway['name'], EscrowGateway>>;
+  readonly info: NetworkInfo;
   readonly sponsor: SigningKey;
   /** The key of a name; the same name is the same wallet. */
   key(name: string): SigningKey;
@@ -42,6 +47,36 @@ function signingKey(seed: Buffer): SigningKey {
   const secret = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' });
   const { publicKey } = { publicKey: Keypair.fromRawEd25519Seed(seed).publicKey() };
   return { publicKey, sign: (hash) => new Uint8Array(sign(null, hash, secret)) };
+}
+
+/** What `GET /control/info` says of the escrow contracts. */
+export interface NetworkInfo {
+  readonly asset: { readonly contract: string };
+  readonly fee_wallet: string;
+  readonly fee_wallet_as_argument: boolean;
+  readonly factories: { readonly single: string; readonly multi: string };
+  readonly wasm_hashes: { readonly single: string; readonly multi: string };
+}
+
+async function escrowParts(sandbox: Sandbox, rpc: ChainRpc): Promise<Pick<Network, 'info' | 'contracts' | 'gateways'>> {
+  const info = (await (await fetch(`${sandbox.url}/control/info`)).json()) as NetworkInfo;
+  const { factories, wasm_hashes: hashesOf, fee_wallet_as_argument: feeWalletIsArgument } = info;
+  const contracts = createContractBook({
+    rpc,
+    factories: {
+      SINGLE_RELEASE: { contractId: factories.single, wasmHash: hashesOf.single },
+      MULTI_RELEASE: { contractId: factories.multi, wasmHash: hashesOf.multi },
+    },
+    builds: [
+      { type: 'SINGLE_RELEASE', wasmHash: hashesOf.single, feeWalletIsArgument },
+      { type: 'MULTI_RELEASE', wasmHash: hashesOf.multi, feeWalletIsArgument },
+    ],
+    feeWallet: info.fee_wallet,
+  });
+  const direct = createDirect({ rpc, networkPassphrase: sandbox.core.networkPassphrase, contracts });
+  const url = `${sandbox.url}/trustless-work`;
+  const rest = createTrustlessWork({ url, apiKey: 'our.key', beyond: direct });
+  return { info, contracts, gateways: { 'trustless-work': rest, direct } };
 }
 
 export async function startNetwork(options: SandboxOptions = {}): Promise<Network> {
@@ -76,7 +111,7 @@ export async function startNetwork(options: SandboxOptions = {}): Promise<Networ
     asset,
     rpc,
     history: createChainHistory({ url: `${sandbox.url}/horizon` }),
-    gateway: createTrustlessWork({ url: `${sandbox.url}/trustless-work`, apiKey: 'our.key' }),
+    ...(await escrowParts(sandbox, rpc)),
     sponsor,
     key,
     address: (name) => key(name).publicKey,
