@@ -32,6 +32,8 @@ export const DATABASE_VERB_WAIT_MS = 10_000;
 export const TRANSACTION_FEE_CAP = 2n * STROOPS_PER_UNIT;
 /** An envelope lives this long on chain time: core itself forgets a queued transaction after about 20 s. */
 export const ENVELOPE_LIFETIME_S = 120;
+/** A user who has not signed after a week is asked anew, if his order still waits for it. */
+export const SIGNING_REQUEST_LIFETIME_S = 7 * 24 * 3600;
 /** Inclusion fee we bid per operation, stroops: everybody pays the lowest winning bid, so bidding high costs nothing. */
 export const INCLUSION_FEE_BID = 10_000n;
 /** A queued transaction is replaced only by one that bids this many times as much: the rule of the network. */

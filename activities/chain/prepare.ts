@@ -12,9 +12,11 @@ import type { VerifiedEnvelope } from '../../providers/escrow/port.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor, waitForProvider } from '../failure.ts';
 import { explainRefusal, nudge } from '../escrow/refusal.ts';
+import { askForSignature, isLive } from '../signing/requests.ts';
 import { acquireLease, releaseLease } from './leases.ts';
 import { type StoredTransaction, latestAttempt } from './store.ts';
 import { type Target, resolveTarget } from './target.ts';
+import { showWait } from './waiting.ts';
 
 export interface PrepareInput {
   readonly intent: Intent;
@@ -22,6 +24,8 @@ export interface PrepareInput {
   readonly operation_id: string | null;
   readonly priority: number;
 }
+
+export type Prepared = { readonly transaction_id: string } | { readonly signing_request_id: string };
 
 /** Somebody else's transaction from the same source account has to land first: about one ledger. */
 const SOURCE_BUSY_MS = 250;
@@ -35,21 +39,24 @@ export function createPrepareActivity(deps: Deps) {
   return {
     /**
      * @returns the transaction to sign; one that is signed already is handed back as it is, so that nothing is built
-     *   twice for one intent (F1, F15)
+     *   twice for one intent (F1, F15); or the request for a signature that only the user can give
      * @throws ApplicationFailure ENVELOPE_REJECTED, TRUSTLINE_UNUSABLE, INVALID_STATE
      */
-    async prepareTransaction(input: PrepareInput): Promise<{ transaction_id: string }> {
+    async prepareTransaction(input: PrepareInput): Promise<Prepared> {
       const key = `${activityInfo().workflowExecution?.workflowId ?? ''}/${input.step}`;
       const existing = await latestAttempt(db, key);
-      if (existing !== null && ['SIGNED', 'SUBMITTED', 'CONFIRMED'].includes(existing.status))
+      // What was handed out and has not come back is the signing request's.
+      if (existing !== null && isLive(existing) && (existing.envelope !== null || existing.status === 'CONFIRMED'))
         return { transaction_id: existing.id };
       // What was prepared once is prepared again as it was: a resumed run may know less of the intent.
       const intent = existing?.status === 'PREPARED' ? existing.intent : input.intent;
       const target = await resolveTarget(deps, intent, key);
       if (target === null) {
-        await showWait(db, input.intent, 'WALLET');
+        if ('orderId' in input.intent) await showWait(deps.orm, input.intent.orderId, 'WALLET');
         throw waitFor('WALLET', 'a wallet is not ready yet', WALLET_WAIT_MS);
       }
+      const request = await askForSignature(deps, target.call, { key, operationId: input.operation_id });
+      if (request !== null) return { signing_request_id: request };
       const ahead = await acquireLease(db, target.source, key, input.priority);
       // Whoever is far back in the queue asks less often: thirty that ask all the time would slow the one that works.
       if (ahead > 0)
@@ -85,7 +92,10 @@ async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Targe
   if (error instanceof ProviderError) {
     const { kind, provider, status, message } = error;
     deps.log.warn({ intent_key: key, provider, kind, status, reason: message }, 'provider.refused_to_build');
-    if (activityInfo().attempt >= SHOW_WAIT_AFTER) await showWait(db, input.intent, 'PROVIDER');
+    if (activityInfo().attempt >= SHOW_WAIT_AFTER && 'orderId' in input.intent)
+      await showWait(deps.orm, input.intent.orderId, 'PROVIDER');
+    // Whoever waits for the gateway's turn does not keep others from the account meanwhile.
+    if (kind === 'THROTTLED') await releaseLease(db, key);
     failure =
       error.kind === 'REFUSED'
         ? await explainRefusal(deps, target, error, activityInfo().attempt)
@@ -97,13 +107,7 @@ async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Targe
   return failure;
 }
 
-async function showWait(db: Sql, intent: Intent, waitingFor: 'WALLET' | 'PROVIDER'): Promise<void> {
-  if (!('orderId' in intent)) return;
-  await sql`update orders set waiting_for = ${waitingFor}
-    where id = ${intent.orderId} and waiting_for is distinct from ${waitingFor}`.execute(db);
-}
-
-interface Prepared {
+interface Verified {
   readonly input: PrepareInput;
   readonly key: string;
   readonly target: Target;
@@ -116,7 +120,7 @@ interface Prepared {
 /** One row per attempt: an unsigned one is overwritten, a dead or failed one is followed by the next. */
 async function save(
   deps: Deps,
-  { input, key, target, envelope, verified, ledger, existing }: Prepared,
+  { input, key, target, envelope, verified, ledger, existing }: Verified,
 ): Promise<string> {
   const again = existing?.status === 'PREPARED' ? existing : null;
   const id = again?.id ?? newId('chainTransaction');

@@ -122,7 +122,9 @@ export async function checkVault(orm: Orm, vault: KeyVault): Promise<void> {
   const { rows } = await sql<{ walletId: string; publicKey: string; ciphertext: string; keyId: string }>`
     select k.wallet_id as "walletId", k.public_key as "publicKey", k.ciphertext, k.key_id as "keyId"
     from (select distinct key_id from wallet_keys) used,
-      lateral (select * from wallet_keys where key_id = used.key_id order by wallet_id desc limit 1) k`.execute(pool(orm));
+      lateral (select * from wallet_keys where key_id = used.key_id order by wallet_id desc limit 1) k`.execute(
+    pool(orm),
+  );
   for (const { walletId, publicKey, ciphertext, keyId } of rows) {
     try {
       (await vault.open(ciphertext, { walletId, publicKey })).wipe();

@@ -1,5 +1,7 @@
 /** What a user sees of the ledger: balance and statement. Reads only; they take any connection. */
 import { sql } from 'kysely';
+import type { Orm } from '../orm.ts';
+import { pool } from '../sql.ts';
 import type { Resource, Sql, TransferCode } from './post.ts';
 
 /** All amounts in stroops; `total = available + reserved`. */
@@ -52,6 +54,12 @@ export async function balance(connection: Sql, { marketplaceId, userId, asset }:
   const reserved = BigInt(row?.reserved ?? 0);
   return { available, reserved, inEscrow: BigInt(row?.in_escrow ?? 0), total: available + reserved };
 }
+
+/** What the books say, as providers of custodial wallets ask for it. */
+export const readBooks =
+  (orm: Orm) =>
+  (wallet: { readonly marketplaceId: string; readonly userId: string }, asset: { readonly code: string }) =>
+    balance(pool(orm), { marketplaceId: wallet.marketplaceId, userId: wallet.userId, asset: asset.code });
 
 interface Line {
   id: string;

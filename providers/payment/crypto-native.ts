@@ -2,7 +2,7 @@
 import { refuseField } from '../../domain/refusal.ts';
 import { paymentUri } from '../../domain/sep7.ts';
 import { type SigningKey, signEnvelope } from '../chain/envelope.ts';
-import type { PaymentAsset, PaymentBalance, PaymentProvider, UserWallet } from './port.ts';
+import type { PaymentAsset, PaymentBalance, PaymentProvider, SignatureRequest, UserWallet } from './port.ts';
 
 export interface CryptoNativeParts {
   readonly passphrase: string;
@@ -10,11 +10,11 @@ export interface CryptoNativeParts {
   readonly namedPassphrase: string | null;
   /** what our books say the user has */
   readonly books: (wallet: UserWallet, asset: PaymentAsset) => Promise<PaymentBalance>;
-  /** null in a process that does not open keys */
-  readonly openKey: ((wallet: { readonly id: string; readonly address: string }) => Promise<SigningKey>) | null;
+  /** Opens the wallet's key for `work` and wipes it; null in a process that opens no keys. */
+  readonly withKey: (<T>(wallet: SignatureRequest['wallet'], work: (key: SigningKey) => T) => Promise<T>) | null;
 }
 
-export function createCryptoNative({ passphrase, namedPassphrase, books, openKey }: CryptoNativeParts) {
+export function createCryptoNative({ passphrase, namedPassphrase, books, withKey }: CryptoNativeParts) {
   const isReady = ({ status }: UserWallet): boolean => status === 'READY';
   return {
     name: 'crypto-native',
@@ -32,8 +32,8 @@ export function createCryptoNative({ passphrase, namedPassphrase, books, openKey
         ? null
         : { address: wallet.address, memo: null, sep7Uri: paymentUri(wallet.address, asset, namedPassphrase) },
     signEscrowTransaction: async ({ wallet, envelope }) => {
-      if (openKey === null) throw new Error('this process opens no keys');
-      return { status: 'SIGNED', envelope: signEnvelope(envelope, passphrase, [await openKey(wallet)]) };
+      if (withKey === null) throw new Error('this process opens no keys');
+      return { status: 'SIGNED', envelope: await withKey(wallet, (key) => signEnvelope(envelope, passphrase, [key])) };
     },
     sendPayment: (payment) => ({ kind: 'PAY', payment }),
   } satisfies PaymentProvider;

@@ -11,3 +11,9 @@ export function createPaymentProviders(parts: PaymentParts): PaymentProviders {
     'external-wallet': createExternalWallet(parts),
   };
 }
+
+/** SEP-7 requests name every network but the public one. */
+export const paymentNetwork = (network: string, passphrase: string) => ({
+  passphrase,
+  namedPassphrase: network === 'public' ? null : passphrase,
+});
