@@ -42,7 +42,7 @@ export function coherenceOptions(env: Readonly<Record<string, string>>): Coheren
   });
   return {
     databaseUrl: env['DATABASE_URL'] ?? '',
-    rpcUrl: env['SOROBAN_RPC_URL'] ?? '',
+    rpcUrl: (env['SOROBAN_RPC_URL'] ?? '').split(',')[0] ?? '',
     networkPassphrase: env['NETWORK_PASSPHRASE'] ?? '',
     assets,
   };

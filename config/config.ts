@@ -10,9 +10,18 @@ export interface Config {
   readonly database: { readonly url: string; readonly listenUrl: string | null; readonly readUrl: string | null };
   readonly temporal: { readonly address: string; readonly namespace: string };
   readonly network: 'sandbox' | 'testnet' | 'public';
-  readonly stellar: { readonly passphrase: string; readonly horizonUrl: string; readonly rpcUrl: string };
+  readonly stellar: {
+    readonly passphrase: string;
+    /** in order of preference; at least one */
+    readonly horizonUrls: readonly string[];
+    readonly rpcUrls: readonly string[];
+    /** per process and address; 0: no limit */
+    readonly requestsPerMinute: { readonly horizon: number; readonly rpc: number };
+  };
   readonly trustlessWork: {
     readonly url: string;
+    /** of all workers together; 0: no limit */
+    readonly requestsPerMinute: number;
     readonly apiKey: Secret;
     readonly feeWallet: string;
     readonly feeWalletIsArgument: boolean;
@@ -125,9 +134,15 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
     },
     temporal: { address: values.TEMPORAL_ADDRESS, namespace: values.TEMPORAL_NAMESPACE },
     network: values.STELLAR_NETWORK,
-    stellar: { passphrase: values.NETWORK_PASSPHRASE, horizonUrl: values.HORIZON_URL, rpcUrl: values.SOROBAN_RPC_URL },
+    stellar: {
+      passphrase: values.NETWORK_PASSPHRASE,
+      horizonUrls: values.HORIZON_URL,
+      rpcUrls: values.SOROBAN_RPC_URL,
+      requestsPerMinute: { horizon: values.HORIZON_REQUESTS_PER_MINUTE, rpc: values.SOROBAN_RPC_REQUESTS_PER_MINUTE },
+    },
     trustlessWork: {
       url: values.TRUSTLESS_WORK_URL,
+      requestsPerMinute: values.TRUSTLESS_WORK_REQUESTS_PER_MINUTE,
       apiKey: () => values.TRUSTLESS_WORK_API_KEY,
       feeWallet: values.TRUSTLESS_WORK_FEE_WALLET,
       feeWalletIsArgument: values.ESCROW_FEE_WALLET_ARGUMENT,

@@ -33,9 +33,15 @@ const variable = <T extends z.ZodType>(schema: T, meaning: string, extra: Extra)
 const postgresUrl = z
   .string()
   .refine((text) => /^postgres(ql)?:\/\/[^/]+\/.+/.test(text), 'must be a postgres:// URL with a database');
+const list = (text: string): string[] => text.split(',').map((part) => part.trim());
 const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http(s):// URL' })
   .transform((text) => text.replace(/\/+$/, ''));
+const httpUrls = z.string().transform(list).pipe(z.array(httpUrl).min(1));
+const perMinute = z
+  .string()
+  .regex(/^\d{1,6}$/, 'must be a whole number of requests')
+  .transform((text) => Number.parseInt(text, 10));
 const port = z
   .string()
   .regex(/^\d{1,5}$/, 'must be a port number')
@@ -58,8 +64,6 @@ const amount = z.string().transform((text, context) => {
     return 0n;
   }
 });
-const list = (text: string): string[] => text.split(',').map((part) => part.trim());
-
 const assets = z.string().transform((text, context) =>
   list(text).map((entry) => {
     const [code = '', issuer = ''] = entry.split(':');
@@ -152,14 +156,33 @@ export const VARIABLES = {
   NETWORK_PASSPHRASE: variable(z.string().min(1), 'Passphrase of the network; signatures are bound to it', {
     example: 'Test SDF Network ; September 2015',
   }),
-  HORIZON_URL: variable(httpUrl, 'Horizon, for payments and account history', {
-    example: 'https://horizon-testnet.stellar.org',
-  }),
-  SOROBAN_RPC_URL: variable(httpUrl, 'Soroban RPC, for contract state and confirmation', {
-    example: 'https://soroban-testnet.stellar.org',
-  }),
+  HORIZON_URL: variable(
+    httpUrls,
+    'Horizon, for payments and account history; several by comma, in order of preference',
+    { example: 'https://horizon-testnet.stellar.org' },
+  ),
+  HORIZON_REQUESTS_PER_MINUTE: variable(
+    perMinute.default(60),
+    'Requests that one process may make of each Horizon; 0: no limit',
+    { example: '60' },
+  ),
+  SOROBAN_RPC_URL: variable(
+    httpUrls,
+    'Soroban RPC, for contract state and confirmation; several by comma, in order of preference',
+    { example: 'https://soroban-testnet.stellar.org' },
+  ),
+  SOROBAN_RPC_REQUESTS_PER_MINUTE: variable(
+    perMinute.default(3_000),
+    'Requests that one process may make of each Soroban RPC; 0: no limit',
+    { example: '3000' },
+  ),
   TRUSTLESS_WORK_URL: variable(httpUrl, 'Trustless Work REST API', { example: 'https://dev.api.trustlesswork.com' }),
   TRUSTLESS_WORK_API_KEY: variable(z.string().min(1), 'Its API key', { example: 'change-me', secret: true }),
+  TRUSTLESS_WORK_REQUESTS_PER_MINUTE: variable(
+    perMinute.default(50),
+    'Requests that all workers together may make of it; 0: no limit',
+    { example: '50' },
+  ),
   TRUSTLESS_WORK_FEE_WALLET: variable(account, 'Wallet that receives the protocol fee', {
     example: 'GBBD47IF6LWK7P7MDEVSCWR7DPUWV3NY3DTQEVFL4NAT4AQH3ZLLFLA5',
   }),

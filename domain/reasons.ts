@@ -31,6 +31,10 @@ export const REASONS = [
   'TRANSACTION_FAILED',
   'TRUSTLINE_UNUSABLE',
   'BOOKS_DIFFER',
+  'SPONSOR_LOW',
+  'PROVIDER_UNAVAILABLE',
+  'CANCELED',
+  'RESOLUTION_STUCK',
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
@@ -83,6 +87,10 @@ export const REASON_TABLE: Record<Reason, ReasonRow> = {
   TRANSACTION_FAILED: row(422, 'dead', 'The transaction failed on chain'),
   TRUSTLINE_UNUSABLE: row(422, 'operator', 'A wallet cannot receive the asset'),
   BOOKS_DIFFER: row(422, 'operator', 'The books and the chain differ'),
+  SPONSOR_LOW: row(503, 'wait', 'The account that pays fees and reserves runs low', true),
+  PROVIDER_UNAVAILABLE: row(503, 'wait', 'An outside service does not answer; what needs it waits', true),
+  CANCELED: row(422, 'dead', 'It was given up before anything was signed'),
+  RESOLUTION_STUCK: row(422, 'operator', 'A dispute is open on chain and its resolution keeps failing'),
 };
 
 export const isReason = (value: unknown): value is Reason => (REASONS as readonly unknown[]).includes(value);

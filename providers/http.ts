@@ -1,4 +1,5 @@
 /** One HTTP exchange with an outside service, with a time limit and errors classified by status, never by text (F21). */
+import { timeLeft } from './attempt.ts';
 import { ProviderError, type ProviderName } from './errors.ts';
 
 /** Statuses that say "not now" (or "not until an operator fixed the key"): the same call may succeed later. */
@@ -10,6 +11,7 @@ export interface Exchange {
   readonly method?: 'GET' | 'POST' | 'PUT';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** less when the attempt it belongs to ends before */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
@@ -33,10 +35,15 @@ export function statusError(provider: ProviderName, status: number, headers: Hea
   });
 }
 
-/** Opens the exchange and returns the response. @throws ProviderError UNAVAILABLE when nothing came back in time. */
+/**
+ * Opens the exchange and returns the response.
+ * @throws ProviderError UNAVAILABLE when nothing came back in time, THROTTLED when no time is left to ask
+ */
 export async function open(exchange: Exchange): Promise<Response> {
   const { provider, url, method = 'GET', headers = {}, body, timeoutMs, signal } = exchange;
-  const limit = AbortSignal.timeout(timeoutMs);
+  const limitMs = timeLeft(timeoutMs);
+  if (limitMs <= 0) throw new ProviderError('THROTTLED', provider, 'no time left in this attempt');
+  const limit = AbortSignal.timeout(limitMs);
   try {
     return await fetch(url, {
       method,

@@ -1,6 +1,8 @@
 /** Finding out what became of an envelope that may have landed: facts of the chain only, and never a guess. */
 import { isDead, isOver, isPruned } from '../../domain/proof-of-death.ts';
 import type { ChainRpc, TransactionOutcome } from '../../providers/chain/port.ts';
+import { ProviderError } from '../../providers/errors.ts';
+import type { Deps } from '../context.ts';
 
 export type Landed = Extract<TransactionOutcome, { status: 'LANDED' }>;
 
@@ -47,4 +49,33 @@ export async function findOut(rpc: Pick<ChainRpc, 'transaction' | 'account'>, so
   return isPruned(evidence) && isOver(evidence)
     ? { status: 'UNKNOWABLE' }
     : { status: 'PENDING', ledger: absentAt.ledger };
+}
+
+/**
+ * The same over all providers of the network: what one of them forgot another one may know, and nothing is given up for
+ * dead that one of them has seen. @throws ProviderError
+ */
+export async function findOutAnywhere(
+  { rpc, history, network }: Pick<Deps, 'rpc' | 'history' | 'network'>,
+  sought: Sought,
+): Promise<Look> {
+  const provider = await rpc.pinned(sought.signedLedger);
+  const look = await findOut(provider, sought);
+  if (look.status === 'LANDED' || look.status === 'PENDING') return look;
+  // On another network everything is absent.
+  if ((await provider.head()).networkPassphrase !== network.passphrase)
+    throw new ProviderError('UNAVAILABLE', 'rpc', 'it serves another network');
+  const inHistory = async (): Promise<Look> => {
+    const { transaction } = await history.pinned(sought.signedLedger);
+    return findOut({ transaction, account: async () => ({ ledger: 0, value: null }) }, sought);
+  };
+  if (look.status === 'UNKNOWABLE') return inHistory();
+  try {
+    const second = await inHistory();
+    return second.status === 'LANDED' ? second : look;
+  } catch (error) {
+    // One provider's proof is enough.
+    if (error instanceof ProviderError) return look;
+    throw error;
+  }
 }

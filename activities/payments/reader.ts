@@ -73,12 +73,14 @@ export function createReader(deps: ReaderDeps): Reader {
   };
 
   const step: Reader['step'] = async (from, signal) => {
-    const head = await history.head();
+    // Head and page of one provider: another one may not have read up to that head yet.
+    const provider = await history.pinned(from.ledger + 1);
+    const head = await provider.head();
     const trouble = troubleOf(head, from, network.passphrase);
     if (trouble !== reported) await report(deps, trouble, head, from);
     reported = trouble;
     if (trouble !== null) return null;
-    const page = await history.movements({ cursor: from.cursor, limit: PAGE, signal });
+    const page = await provider.movements({ cursor: from.cursor, limit: PAGE, signal });
     // Everything up to the head that was read before the page is in it, unless the page was full.
     const passed = page.complete ? head.latestLedger : ledgerOf(page.cursor) - 1;
     const to = { cursor: page.cursor, ledger: Math.max(from.ledger, passed) };

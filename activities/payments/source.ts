@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Orm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
 import type { Movement } from '../../domain/chain.ts';
-import type { ChainHistory } from '../../providers/chain/port.ts';
+import type { ChainHistory, Pooled } from '../../providers/chain/port.ts';
 import { ledgerOf } from './position.ts';
 import type { ReaderPulse } from './pulse.ts';
 
@@ -32,17 +32,18 @@ export interface PaymentSource {
 const PAGE_OPERATIONS = 50;
 
 /** The literal stream: each wallet reads its own history. */
-export function createStreamSource(deps: { history: ChainHistory; orm: Orm; network: string }): PaymentSource {
+export function createStreamSource(deps: { history: Pooled<ChainHistory>; orm: Orm; network: string }): PaymentSource {
   const { history } = deps;
   return {
     next: async ({ address, cursor, holdMs, signal }) => {
       const deadline = performance.now() + holdMs;
       for (;;) {
-        // Read before the page: when the page is empty, there was nothing up to here.
-        const head = await history.head();
+        // Read before the page, from the same provider: when the page is empty, there was nothing up to here.
+        const provider = await history.pinned(ledgerOf(cursor) + 1);
+        const head = await provider.head();
         // A wallet that slept longer than the provider remembers would jump over the gap (F29): the reader's table has it.
         if (ledgerOf(cursor) + 1 < head.oldestLedger) return readObserved(deps.orm, deps.network, address, cursor);
-        const page = await history.movements({ account: address, cursor, limit: PAGE_OPERATIONS, signal });
+        const page = await provider.movements({ account: address, cursor, limit: PAGE_OPERATIONS, signal });
         if (page.movements.length > 0) return page;
         const left = deadline - performance.now();
         if (!page.complete) cursor = page.cursor;

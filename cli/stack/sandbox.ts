@@ -50,6 +50,10 @@ export async function sandboxEnvironment(url: string): Promise<Record<string, st
     SOROBAN_RPC_URL: `${url}/rpc`,
     TRUSTLESS_WORK_URL: `${url}/trustless-work`,
     TRUSTLESS_WORK_API_KEY: 'sandbox.sandbox',
+    // The local network takes what comes.
+    TRUSTLESS_WORK_REQUESTS_PER_MINUTE: '0',
+    HORIZON_REQUESTS_PER_MINUTE: '0',
+    SOROBAN_RPC_REQUESTS_PER_MINUTE: '0',
     TRUSTLESS_WORK_FEE_WALLET: info.fee_wallet,
     ESCROW_FACTORY_SINGLE: info.factories.single,
     ESCROW_FACTORY_MULTI: info.factories.multi,

@@ -9,9 +9,10 @@ import type { Asset, Movement } from '../../domain/chain.ts';
 import { parseAmount } from '../../domain/money.ts';
 import { ProviderError } from '../errors.ts';
 import { json, open, statusError } from '../http.ts';
-import type { ChainHistory } from './port.ts';
+import type { ChainHistory, HistoryHead, TransactionOutcome } from './port.ts';
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+/** Below the limit of an attempt. */
+const DEFAULT_TIMEOUT_MS = 8_000;
 /** Horizon's own page limit. */
 const MAX_PAGE = 200;
 
@@ -40,6 +41,16 @@ const rootShape = z.object({
   history_latest_ledger: z.number().int(),
   history_latest_ledger_closed_at: text,
   history_elder_ledger: z.number().int(),
+});
+
+const transactionShape = z.object({
+  hash: text,
+  fee_bump_transaction: z.object({ hash: text }).optional(),
+  successful: z.boolean(),
+  ledger: z.number().int(),
+  created_at: text,
+  fee_charged: text.regex(/^\d+$/),
+  result_xdr: text,
 });
 
 type Change = Pick<Movement, 'kind' | 'from' | 'to' | 'asset' | 'amount'>;
@@ -103,6 +114,24 @@ function movementsOf(record: { readonly type: string }): { cursor: string; movem
   };
 }
 
+function landedOutcome(
+  transaction: z.infer<typeof transactionShape>,
+  operations: z.infer<typeof paymentsShape>,
+): TransactionOutcome {
+  const { successful, ledger, created_at: closedAt, result_xdr: resultXdr, fee_charged } = transaction;
+  return {
+    status: 'LANDED',
+    successful,
+    hash: transaction.fee_bump_transaction?.hash ?? transaction.hash,
+    ledger,
+    closedAt,
+    resultXdr,
+    feeCharged: BigInt(fee_charged),
+    movements: operations._embedded.records.flatMap((record) => movementsOf(record).movements),
+    returnValue: null,
+  };
+}
+
 /** Reads the stream until something with an id comes (true), Horizon says goodbye (false), or it breaks (throws). */
 async function firstEvent(body: ReadableStream<Uint8Array>): Promise<boolean> {
   let seen: boolean | undefined;
@@ -158,15 +187,25 @@ export function createChainHistory(deps: { readonly url: string; readonly timeou
     return firstEvent(response.body);
   };
 
+  const head = async (): Promise<HistoryHead> => {
+    const root = shaped(rootShape, await get('/'), 'root');
+    return {
+      networkPassphrase: root.network_passphrase,
+      latestLedger: root.history_latest_ledger,
+      latestClosedAt: Math.floor(Date.parse(root.history_latest_ledger_closed_at) / 1000),
+      oldestLedger: root.history_elder_ledger,
+    };
+  };
+
   return {
-    head: async () => {
-      const root = shaped(rootShape, await get('/'), 'root');
-      return {
-        networkPassphrase: root.network_passphrase,
-        latestLedger: root.history_latest_ledger,
-        latestClosedAt: Math.floor(Date.parse(root.history_latest_ledger_closed_at) / 1000),
-        oldestLedger: root.history_elder_ledger,
-      };
+    head,
+    transaction: async (hash) => {
+      // Read first: what is absent afterwards was absent up to there.
+      const { latestLedger, latestClosedAt, oldestLedger } = await head();
+      const answer = await get(`/transactions/${hash}`, undefined, [404]);
+      if (answer === null) return { status: 'ABSENT', latestLedger, latestClosedAt, oldestLedger };
+      const page = await get(`/transactions/${hash}/operations?limit=${MAX_PAGE}&order=asc`);
+      return landedOutcome(shaped(transactionShape, answer, 'transaction'), shaped(paymentsShape, page, 'operations'));
     },
     nowCursor: async () => {
       const page = shaped(ledgersShape, await get('/ledgers?order=desc&limit=1'), 'ledgers');

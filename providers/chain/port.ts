@@ -28,7 +28,7 @@ export type TransactionOutcome =
       readonly feeCharged: bigint;
       /** genuine asset movements in the order the network emitted them; empty when it failed */
       readonly movements: readonly Movement[];
-      /** base64 ScVal of the contract call, null for classic transactions */
+      /** base64 ScVal of the contract call; null for classic transactions, and where only history was asked */
       readonly returnValue: string | null;
     }
   | {
@@ -52,11 +52,32 @@ export type Simulation =
   /** the contract or the host refuses; `error` is the host's text, for operators only (F21) */
   | { readonly status: 'FAILED'; readonly error: string };
 
+/** Where one provider stands. */
+export interface Head {
+  readonly networkPassphrase: string;
+  readonly latestLedger: number;
+  /** history older than this is not kept */
+  readonly oldestLedger: number;
+}
+
+/** A port over several providers: each call goes to one of them, and to the next when that one is in trouble. */
+export type Pooled<P> = P & {
+  /**
+   * One provider for all calls: what several answers are put together from. One whose history reaches back to ledger
+   * `since` is preferred. @throws ProviderError
+   */
+  pinned(since?: number): Promise<P>;
+};
+
 export interface ChainRpc {
+  /** Two requests, unlike the others: before a provider is believed, and where a wrong network would cost money. */
+  head(): Promise<Head>;
   /** `closedAt` in unix seconds: chain time, the only clock that decides about an envelope's bounds. */
   latestLedger(): Promise<{ sequence: number; closedAt: number }>;
-  /** Null when the account does not exist. `sequence` is the last one used. */
-  account(address: string): Promise<AtLedger<{ sequence: bigint; balance: bigint } | null>>;
+  /** Null when the account does not exist. `sequence` is the last one used; `reserved` of `balance` cannot be spent. */
+  account(address: string): Promise<AtLedger<{ sequence: bigint; balance: bigint; reserved: bigint } | null>>;
+  /** What an account keeps under a name, as text; null when there is nothing. */
+  accountData(address: string, name: string): Promise<AtLedger<string | null>>;
   /** Null when there is no trustline. Amounts in stroops. */
   trustline(
     address: string,
@@ -75,17 +96,16 @@ export interface ChainRpc {
   transaction(hash: string): Promise<TransactionOutcome>;
 }
 
-export interface HistoryHead {
-  readonly networkPassphrase: string;
-  readonly latestLedger: number;
+/** An ascending cursor older than `oldestLedger` jumps silently (F29). */
+export interface HistoryHead extends Head {
   /** unix seconds */
   readonly latestClosedAt: number;
-  /** an ascending cursor older than this jumps silently (F29) */
-  readonly oldestLedger: number;
 }
 
 export interface ChainHistory {
   head(): Promise<HistoryHead>;
+  /** By outer or inner hash; absent as of a ledger that was there before it was looked for. */
+  transaction(hash: string): Promise<TransactionOutcome>;
   /** Cursor of the newest ledger: what a wallet is born with. */
   nowCursor(): Promise<string>;
   /**

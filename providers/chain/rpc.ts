@@ -19,6 +19,8 @@ const SERVER_TROUBLE = new Set([-32603, -32001, -32003]);
 const count = z.number().int().nonnegative();
 const seconds = z.union([z.string().regex(/^\d+$/), count]).transform(Number);
 
+const healthShape = z.object({ latestLedger: count, oldestLedger: count });
+const networkShape = z.object({ passphrase: z.string() });
 const latestShape = z.object({ sequence: count, closeTime: seconds });
 const entriesShape = z.object({
   latestLedger: count,
@@ -85,12 +87,28 @@ function returnValueOf(metaXdr: string | undefined): string | null {
 const accountKey = (address: string): xdr.LedgerKey =>
   xdr.LedgerKey.account(new xdr.LedgerKeyAccount({ accountId: Keypair.fromPublicKey(address).xdrPublicKey() }));
 
+/** Half an XLM: a setting of the network that has never changed while reserves could be sponsored. */
+const BASE_RESERVE = 5_000_000n;
+
+/** What an account cannot spend: two reserves of its own, its entries, those it sponsors, and what its offers promise. */
+function reservedBy({ numSubEntries, ext }: xdr.AccountEntry): bigint {
+  const v1 = ext.type === 'v1' ? ext.v1 : null;
+  const v2 = v1?.ext.type === 'v2' ? v1.ext.v2 : null;
+  const entries = 2 + numSubEntries + (v2?.numSponsoring ?? 0) - (v2?.numSponsored ?? 0);
+  return BigInt(entries) * BASE_RESERVE + (v1?.liabilities.selling ?? 0n);
+}
+
 const trustlineKey = (address: string, asset: Asset): xdr.LedgerKey =>
   xdr.LedgerKey.trustline(
     new xdr.LedgerKeyTrustLine({
       accountId: Keypair.fromPublicKey(address).xdrPublicKey(),
       asset: stellarAsset(asset).toTrustLineXdrObject(),
     }),
+  );
+
+const accountDataKey = (address: string, name: string): xdr.LedgerKey =>
+  xdr.LedgerKey.data(
+    new xdr.LedgerKeyData({ accountId: Keypair.fromPublicKey(address).xdrPublicKey(), dataName: name }),
   );
 
 const dataKey = (contract: string, key: xdr.ScVal): xdr.LedgerKey =>
@@ -208,7 +226,8 @@ export function createChainRpc(deps: {
   const account: ChainRpc['account'] = async (address) => {
     const { ledger, data } = await entry(accountKey(address));
     if (data?.type !== 'account') return { ledger, value: null };
-    return { ledger, value: { sequence: data.account.seqNum, balance: data.account.balance } };
+    const { seqNum: sequence, balance } = data.account;
+    return { ledger, value: { sequence, balance, reserved: reservedBy(data.account) } };
   };
 
   const trustline: ChainRpc['trustline'] = async (address, asset) => {
@@ -226,11 +245,20 @@ export function createChainRpc(deps: {
   };
 
   return {
+    head: async () => {
+      const [health, network] = await Promise.all([call('getHealth', {}), call('getNetwork', {})]);
+      const { passphrase: networkPassphrase } = shaped(networkShape, network, 'getNetwork');
+      return { networkPassphrase, ...shaped(healthShape, health, 'getHealth') };
+    },
     latestLedger: async () => {
       const latest = shaped(latestShape, await call('getLatestLedger', {}), 'getLatestLedger');
       return { sequence: latest.sequence, closedAt: latest.closeTime };
     },
     account,
+    accountData: async (address, name) => {
+      const { ledger, data } = await entry(accountDataKey(address, name));
+      return { ledger, value: data?.type === 'data' ? Buffer.from(data.data.dataValue.value).toString('utf8') : null };
+    },
     trustline,
     assetBalance: async (address, asset) => {
       if (address.startsWith('C')) {

@@ -14,6 +14,7 @@ import {
 } from '../../activities/payments/source.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
+import type { Pooled } from '../../providers/chain/port.ts';
 import { type Network, startNetwork } from '../contract/network.ts';
 import { type TestDatabase, createTestDatabase } from '../support/database.ts';
 
@@ -55,6 +56,9 @@ async function pay(...payments: [name: string, amount: string][]): Promise<void>
   network.sandbox.core.closeLedger();
 }
 
+/** A pool of one. */
+const pinnedOne = <P>(port: P): Pooled<P> => ({ ...port, pinned: async () => port });
+
 interface Subject {
   readonly source: PaymentSource;
   /** what the shared source needs besides: somebody who reads the network */
@@ -63,13 +67,14 @@ interface Subject {
 
 function streamSubject(): Subject {
   return {
-    source: createStreamSource({ history: network.history, orm, network: NAME }),
+    source: createStreamSource({ history: pinnedOne(network.history), orm, network: NAME }),
     readUp: async () => undefined,
   };
 }
 
 function sharedSubject(): Subject {
-  const { history, passphrase } = network;
+  const { passphrase } = network;
+  const history = pinnedOne(network.history);
   const client = new Client({ connection: Connection.lazy() });
   const settings = { name: NAME, passphrase, assets: [] } as unknown as Parameters<typeof createReader>[0]['network'];
   const reader: Reader = createReader({ orm, network: settings, history, client, log: pino({ level: 'silent' }) });
@@ -219,7 +224,8 @@ test('both sources report the same movements, key by key', async () => {
 test('a reader that another one overtook does not move the cursor back, and goes on from where it is', async () => {
   const shared = sharedSubject();
   await shared.readUp();
-  const { history, passphrase } = network;
+  const { passphrase } = network;
+  const history = pinnedOne(network.history);
   const settings = { name: NAME, passphrase, assets: [] } as unknown as Parameters<typeof createReader>[0]['network'];
   const client = new Client({ connection: Connection.lazy() });
   const slow = createReader({ orm, network: settings, history, client, log: pino({ level: 'silent' }) });

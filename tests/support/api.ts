@@ -63,7 +63,7 @@ export async function startTestApi(overrides: Record<string, string> = {}): Prom
     },
     'api',
   );
-  const chain = createChainRpc({ url: config.stellar.rpcUrl, networkPassphrase: config.stellar.passphrase });
+  const chain = createChainRpc({ url: config.stellar.rpcUrls[0] ?? '', networkPassphrase: config.stellar.passphrase });
   const api = await startApi(config, { chainBalance: chain.assetBalance });
   return {
     url: api.url,
