@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, createDocument } from 'zod-openapi';
 import { IDEMPOTENCY_KEY_MAX, WAIT_SECONDS_MAX } from '../domain/limits.ts';
 import { REASON_TABLE, type Reason } from '../domain/reasons.ts';
-import { Operation } from '../domain/resources/common.ts';
+import { Operation, PaymentOperation } from '../domain/resources/common.ts';
 import { PROBLEM_TYPE } from './problem.ts';
 import { type AnswerShape, BASE_PATH, type Route } from './route.ts';
 import { VERSION } from './version.ts';
@@ -21,7 +21,7 @@ const Problem = z
     errors: z.array(z.object({ pointer: z.string(), code: z.string(), detail: z.string() })),
     current_status: z.string().optional().meta({ description: 'INVALID_STATE: where the resource stands' }),
     allowed: z.array(z.string()).optional().meta({ description: 'INVALID_STATE: the verbs it takes now' }),
-    operation: Operation.nullable().optional(),
+    operation: z.union([Operation, PaymentOperation]).nullable().optional(),
   })
   .meta({ id: 'Problem', description: 'Problem document (RFC 9457)' });
 

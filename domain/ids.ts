@@ -18,6 +18,7 @@ export const ID_PREFIXES = {
   adjustment: 'adj',
   attention: 'att',
   audit: 'aud',
+  testClock: 'clk',
   request: 'req',
 } as const;
 

@@ -18,26 +18,38 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { isReason } from '../domain/reasons.ts';
 import { Refusal, type RefusalDetails, Unavailable } from '../domain/refusal.ts';
-import { orderWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
+import { orderWorkflowId, paymentWorkflowId, provisionerWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
+import type { PaymentRef } from '../domain/intents.ts';
 import {
   type ChangeUser,
   type CreateOrder,
+  type CreatePayment,
   type CreateUser,
   type DeliverRequest,
   type ExtendRequest,
   type OrderAnswer,
   type OrderInput,
+  type Origin,
+  type PaymentAnswer,
+  type PaymentInput,
+  type PaymentVerbRequest,
   type UserAnswer,
   type VerbRequest,
+  type WalletClosed,
   type WalletInput,
+  approvePaymentUpdate,
+  cancelPaymentUpdate,
   cancelUpdate,
   changeUserUpdate,
+  closeWalletUpdate,
   createOrderUpdate,
+  createPaymentUpdate,
   createUserUpdate,
   deliverUpdate,
   escrowUpdate,
   extendUpdate,
   fundUpdate,
+  provisionSignal,
   releaseUpdate,
   reserveUpdate,
 } from './messages.ts';
@@ -82,10 +94,23 @@ export interface WorkflowClient {
   orderVerb(orderId: string, call: VerbCall, options: CallOptions): Promise<OrderAnswer>;
   /** Starts the workflow of an open order from its row. */
   resumeOrder(orderId: string): Promise<void>;
+  /** Creates a withdrawal or an adjustment, or finds it. @throws Refusal, Unavailable; NotRunning when it is over */
+  createPayment(request: CreatePayment, options: CallOptions): Promise<PaymentAnswer>;
+  /** A workflow that does not run is started from its row. @throws Refusal, Unavailable */
+  paymentVerb(
+    payment: PaymentRef,
+    verb: 'approve' | 'cancel',
+    request: PaymentVerbRequest,
+    options: CallOptions,
+  ): Promise<PaymentAnswer>;
   createUser(request: CreateUser, options: CallOptions): Promise<UserAnswer>;
   changeUser(walletId: string, change: ChangeUser, options: CallOptions): Promise<UserAnswer>;
   /** Starts the workflows of wallets that are rows already (a marketplace's own); running ones stay. */
   ensureWallets(walletIds: readonly string[]): Promise<void>;
+  /** Closes a wallet on chain. @throws Refusal INVALID_STATE, TRANSACTION_FAILED (it stays open), NOT_FOUND */
+  closeWallet(walletId: string, origin: Origin, options: CallOptions): Promise<WalletClosed>;
+  /** Tells the provisioner that wallets wait to be created. */
+  provisionWallets(): Promise<void>;
   /** How many pollers serve the workflows' queue. */
   orderPollers(): Promise<number>;
   close(): Promise<void>;
@@ -118,6 +143,7 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
   return {
     ...orderCalls(context),
     ...walletCalls(context),
+    ...paymentCalls(context),
     orderPollers: () =>
       context.guarded({ timeoutMs: LOOK_TIMEOUT_MS }, async () => {
         const { pollers } = await client.workflowService.describeTaskQueue({
@@ -275,11 +301,72 @@ function walletCalls({ client, options, taskQueue, guarded }: Context) {
         }),
       ),
 
+    closeWallet: (walletId, origin, call) =>
+      guarded(call, () =>
+        client.workflow.executeUpdateWithStart(closeWalletUpdate, {
+          args: [origin],
+          updateId: call.updateId,
+          startWorkflowOperation: new WithStartWorkflowOperation('wallet', start(walletId, true)),
+        }),
+      ),
+
+    provisionWallets: () =>
+      guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+        await client.workflow.signalWithStart('provisioner', {
+          workflowId: provisionerWorkflowId(options.network),
+          taskQueue,
+          args: [{ network: options.network, task_queue_prefix: options.taskQueuePrefix }],
+          signal: provisionSignal,
+          signalArgs: [],
+        });
+      }),
+
     ensureWallets: async (walletIds) => {
       await guarded({ timeoutMs: START_TIMEOUT_MS }, () =>
         Promise.all(walletIds.map((id) => client.workflow.start('wallet', start(id, true)))),
       );
     },
+  } satisfies Partial<WorkflowClient>;
+}
+
+function paymentCalls({ client, options, taskQueue, guarded }: Context) {
+  const start = (payment: PaymentRef, resume: boolean) => ({
+    workflowId: paymentWorkflowId(payment),
+    taskQueue,
+    args: [
+      { payment, task_queue_prefix: options.taskQueuePrefix, ...(resume ? { resume } : {}) } satisfies PaymentInput,
+    ],
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
+    staticSummary: paymentWorkflowId(payment),
+  });
+  return {
+    createPayment: (request, call) => {
+      const type = request.kind === 'WITHDRAWAL' ? 'withdrawal' : 'adjustment';
+      return guarded(call, () =>
+        client.workflow.executeUpdateWithStart(createPaymentUpdate, {
+          args: [request],
+          updateId: call.updateId,
+          startWorkflowOperation: new WithStartWorkflowOperation(type, {
+            ...start({ type, id: request.payment_id }, false),
+            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            typedSearchAttributes: [{ key: MARKETPLACE_ID, value: request.marketplace_id }],
+            memo: { request_id: request.request_id },
+          }),
+        }),
+      );
+    },
+
+    paymentVerb: (payment, verb, request, call) =>
+      guarded(call, () =>
+        client.workflow.executeUpdateWithStart(verb === 'approve' ? approvePaymentUpdate : cancelPaymentUpdate, {
+          args: [request],
+          updateId: call.updateId,
+          startWorkflowOperation: new WithStartWorkflowOperation(payment.type, {
+            ...start(payment, true),
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          }),
+        }),
+      ),
   } satisfies Partial<WorkflowClient>;
 }
 

@@ -1,5 +1,6 @@
 export { chainReader } from './chain-reader.ts';
 export { order } from './order.ts';
+export { adjustment, withdrawal } from './payment.ts';
 export { provisioner } from './provisioner.ts';
 export { reconcile } from './reconcile.ts';
 export { wallet } from './wallet.ts';

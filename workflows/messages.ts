@@ -4,7 +4,9 @@
  */
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { DeadlineTerms } from '../domain/order/deadlines.ts';
-import type { OrderVerb } from '../domain/statuses.ts';
+import type { Destination } from '../domain/payment/shapes.ts';
+import type { AdjustmentDirection, OrderVerb, PaymentKind } from '../domain/statuses.ts';
+import type { PaymentRef } from '../domain/intents.ts';
 
 /** Who asked, and under which request id everything that follows is found again. */
 export interface Origin {
@@ -111,6 +113,15 @@ export interface ChangeUser extends Origin {
   readonly status?: 'ACTIVE' | 'SUSPENDED';
 }
 export const changeUserUpdate = defineUpdate<UserAnswer, [ChangeUser]>('change_user');
+/** Ends the wallet: its reserves go back to the sponsor. */
+export const closeWalletUpdate = defineUpdate<WalletClosed, [Origin]>('close');
+export interface WalletClosed {
+  readonly wallet_id: string;
+  /** null when it was closed before */
+  readonly transaction_hash: string | null;
+}
+/** A trustline of this wallet is missing: look, and give it back. */
+export const repairTrustlinesSignal = defineSignal<[]>('repair_trustlines');
 /** Something for this wallet was seen while it slept, or its provisioning settled. */
 export const walletWakeSignal = defineSignal<[]>('wake');
 
@@ -131,3 +142,64 @@ export interface RetryRequest extends Origin {
   readonly reason: string | null;
 }
 export const retryUpdate = defineUpdate<OrderAnswer, [RetryRequest]>('retry');
+
+/** What the workflow of a withdrawal or an adjustment starts with; `resume` starts it from its row, in mid-life. */
+export interface PaymentInput {
+  readonly payment: PaymentRef;
+  readonly task_queue_prefix: string;
+  readonly resume?: boolean;
+}
+
+/**
+ * A verb on a payment. `operation_id` is chosen by the caller so that it can look for it on the row; `key_id` and `person`
+ * are those of the API key: the second person is another one's key.
+ */
+export interface PaymentVerbRequest extends Origin {
+  readonly payment_id: string;
+  readonly operation_id: string;
+  readonly reason: string | null;
+  readonly key_id: string;
+  readonly person: string | null;
+}
+
+export interface CreatePayment extends PaymentVerbRequest {
+  readonly kind: PaymentKind;
+  readonly marketplace_id: string;
+  /** null: out of the marketplace's earned fees */
+  readonly user_id: string | null;
+  /** of an adjustment */
+  readonly direction: AdjustmentDirection | null;
+  readonly amount: string;
+  readonly asset: string;
+  /** of a withdrawal */
+  readonly destination: Destination | null;
+  readonly client_ref: string | null;
+  readonly body_hash: string;
+  readonly reference: string | null;
+  readonly metadata: Record<string, string>;
+  /** what a user may withdraw within a day; null: not limited */
+  readonly day_max: string | null;
+}
+
+/** The answer of every update on a payment: the caller reads the row for the rest. */
+export interface PaymentAnswer {
+  readonly payment_id: string;
+  readonly status: string;
+}
+
+export const createPaymentUpdate = defineUpdate<PaymentAnswer, [CreatePayment]>('create');
+export const approvePaymentUpdate = defineUpdate<PaymentAnswer, [PaymentVerbRequest]>('approve');
+export const cancelPaymentUpdate = defineUpdate<PaymentAnswer, [PaymentVerbRequest]>('cancel');
+export const retryPaymentUpdate = defineUpdate<PaymentAnswer, [RetryRequest]>('retry');
+
+/** GET of one signing request: afterwards its row names the transaction that is to be signed. */
+export interface OpenSigningRequest {
+  readonly signing_request_id: string;
+}
+export const openSigningRequestUpdate = defineUpdate<void, [OpenSigningRequest]>('open_signing_request');
+export interface SubmitSignature extends OpenSigningRequest {
+  /** base64 */
+  readonly signed_envelope: string;
+}
+/** The user's signature: the caller is told whether it is one. */
+export const submitSignatureUpdate = defineUpdate<void, [SubmitSignature]>('submit_signature');

@@ -1,5 +1,6 @@
 /** What a movement is to its owner. Pure: decided from the movement and what we know of hashes and contracts. */
 import type { Movement } from '../../domain/chain.ts';
+import type { PaymentRef } from '../../domain/intents.ts';
 import type { WalletKind } from '../../domain/statuses.ts';
 
 /** A movement as one owner (a wallet or a contract) sees it: the unit that is recorded and booked once. */
@@ -28,8 +29,8 @@ export function ownMovements(address: string, movements: readonly Movement[]): O
 }
 
 export interface Knowledge {
-  /** order id (null: of no order) by inner and outer hash of every transaction of ours */
-  readonly ours: ReadonlyMap<string, string | null>;
+  /** what it was for (null: nothing that moves money) by inner and outer hash of every transaction of ours */
+  readonly ours: ReadonlyMap<string, MovementOwner | null>;
   /** order id by address of every contract of ours */
   readonly contracts: ReadonlyMap<string, string>;
   readonly assets: readonly { readonly code: string; readonly issuer: string }[];
@@ -44,13 +45,18 @@ export interface Verdict {
   readonly kind: 'OURS' | 'CONTRACT' | 'DEPOSIT' | 'UNEXPLAINED';
   /** false: recorded only; not a settlement asset (F40), or not our key */
   readonly booked: boolean;
-  readonly resource?: { readonly type: 'order'; readonly id: string };
+  readonly resource?: MovementOwner;
+}
+
+export interface MovementOwner {
+  readonly type: 'order' | PaymentRef['type'];
+  readonly id: string;
 }
 
 export function classify({ movement, direction, counterparty }: OwnMovement, known: Knowledge): Verdict {
   const ours = known.ours.get(movement.transactionHash);
   if (ours !== undefined)
-    return { kind: 'OURS', booked: false, ...(ours === null ? {} : { resource: { type: 'order', id: ours } }) };
+    return { kind: 'OURS', booked: false, ...(ours === null ? {} : { resource: ours }) };
   const orderId = counterparty === null ? undefined : known.contracts.get(counterparty);
   if (orderId !== undefined) return { kind: 'CONTRACT', booked: false, resource: { type: 'order', id: orderId } };
   const { code, issuer } = movement.asset;

@@ -1,12 +1,21 @@
 /** What follows from a landed transaction, by its intent; runs in the transaction that marks it as confirmed. */
 import type { Sql } from '../../db/sql.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
-import type { Landed } from '../chain/settle.ts';
+import type { Landed } from '../chain/look.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
-import { bookApproved, bookDelivered, bookDeployed, bookFunded, bookReleased } from './order-transactions.ts';
+import { bookPaid } from '../withdrawals/operation.ts';
+import {
+  bookApproved,
+  bookDelivered,
+  bookDeployed,
+  bookDisputed,
+  bookFunded,
+  bookSettled,
+} from './order-transactions.ts';
 import { correlation } from './order-row.ts';
 import { bookProvisioning } from './provisioning.ts';
+import { bookClosed } from './wallet-closed.ts';
 
 export async function bookLanded(
   trx: Sql,
@@ -21,11 +30,23 @@ export async function bookLanded(
     case 'FUND_ESCROW':
       return bookFunded(trx, deps, intent.orderId, stored, landed);
     case 'DELIVER':
-      return bookDelivered(trx, intent.orderId, stored, landed);
+      return bookDelivered(trx, intent, stored, landed);
     case 'APPROVE':
-      return bookApproved(trx, intent.orderId, stored);
+      return bookApproved(trx, intent, stored);
+    case 'OPEN_DISPUTE':
+      return bookDisputed(trx, intent.orderId, stored);
     case 'RELEASE':
-      return bookReleased(trx, deps, intent.orderId, stored, landed);
+    case 'RESOLVE_DISPUTE':
+      return bookSettled(trx, deps, intent.orderId, stored, landed);
+    case 'ADD_TRUSTLINES':
+      // Nothing of ours says which trustlines a wallet has: the chain does.
+      return null;
+    case 'CLOSE_WALLET':
+      await bookClosed(trx, intent.walletId, correlation());
+      return null;
+    case 'PAY':
+      await bookPaid(trx, deps, intent.payment.id, landed);
+      return null;
     case 'PROVISION_WALLETS': {
       const outcome = { ledger: landed.ledger, transactionHash: stored.innerHash };
       await bookProvisioning(trx, deps, intent.batchId, outcome, correlation());

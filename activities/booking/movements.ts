@@ -14,7 +14,7 @@ import type { MovementKind, WalletKind } from '../../domain/statuses.ts';
 import { walletWorkflowId } from '../../domain/workflow-ids.ts';
 import { raiseAttention } from '../attention.ts';
 import type { NetworkSettings } from '../context.ts';
-import { type OwnMovement, type Verdict, classify, ownMovements } from './classify.ts';
+import { type MovementOwner, type OwnMovement, type Verdict, classify, ownMovements } from './classify.ts';
 import { correlation } from './order-row.ts';
 
 export interface FollowedWallet {
@@ -45,7 +45,7 @@ export async function bookMovements(
     judged.map(({ movement, verdict }) => ({
       ownerId: wallet.id,
       movement,
-      kind: KINDS[verdict.kind],
+      kind: kindOf(verdict),
       resource: verdict.resource ?? null,
     })),
   );
@@ -61,12 +61,11 @@ export async function bookMovements(
   return { deposits: judged.filter(({ verdict }) => verdict.kind === 'DEPOSIT').length, booked };
 }
 
-const KINDS: Record<Verdict['kind'], MovementKind> = {
-  OURS: 'ESCROW',
-  CONTRACT: 'ESCROW',
-  DEPOSIT: 'DEPOSIT',
-  UNEXPLAINED: 'UNEXPLAINED',
-};
+function kindOf({ kind, resource }: Verdict): MovementKind {
+  if (kind === 'DEPOSIT' || kind === 'UNEXPLAINED') return kind;
+  if (resource?.type === 'withdrawal') return 'WITHDRAWAL';
+  return resource?.type === 'adjustment' ? 'ADJUSTMENT' : 'ESCROW';
+}
 
 export interface Recording {
   /** wallet or escrow id */
@@ -117,22 +116,25 @@ export async function record(trx: Sql, network: string, recordings: readonly Rec
 async function whatIsOurs(
   trx: Sql,
   own: readonly OwnMovement[],
-): Promise<{ ours: Map<string, string | null>; contracts: Map<string, string> }> {
+): Promise<{ ours: Map<string, MovementOwner | null>; contracts: Map<string, string> }> {
   if (own.length === 0) return { ours: new Map(), contracts: new Map() };
   const hashes = [...new Set(own.map(({ movement }) => movement.transactionHash))];
   const addresses = own.flatMap(({ counterparty }) => (counterparty?.startsWith('C') === true ? [counterparty] : []));
-  const { rows } = await sql<{ kind: 'hash' | 'contract'; name: string; order_id: string | null }>`
-    select 'hash' as kind, inner_hash as name, order_id from chain_transactions
-    where inner_hash = any(${hashes}::text[])
+  const owner = sql`case when t.order_id is null then t.intent->'payment'
+    else jsonb_build_object('type', 'order', 'id', t.order_id) end as owner`;
+  const { rows } = await sql<{ kind: 'hash' | 'contract'; name: string; owner: MovementOwner | null }>`
+    select 'hash' as kind, t.inner_hash as name, ${owner} from chain_transactions t
+    where t.inner_hash = any(${hashes}::text[])
     union all
-    select 'hash', e.outer_hash, t.order_id from chain_envelopes e join chain_transactions t on t.id = e.transaction_id
+    select 'hash', e.outer_hash, ${owner} from chain_envelopes e join chain_transactions t on t.id = e.transaction_id
     where e.outer_hash = any(${hashes}::text[])
     union all
-    select 'contract', contract_id, order_id from escrows where contract_id = any(${addresses}::text[])`.execute(trx);
+    select 'contract', contract_id, jsonb_build_object('id', order_id) from escrows
+    where contract_id = any(${addresses}::text[])`.execute(trx);
   const ofKind = (kind: string) => rows.filter((row) => row.kind === kind);
   return {
-    ours: new Map(ofKind('hash').map((row) => [row.name, row.order_id])),
-    contracts: new Map(ofKind('contract').flatMap((row) => (row.order_id === null ? [] : [[row.name, row.order_id]]))),
+    ours: new Map(ofKind('hash').map((row) => [row.name, row.owner])),
+    contracts: new Map(ofKind('contract').flatMap((row) => (row.owner === null ? [] : [[row.name, row.owner.id]]))),
   };
 }
 

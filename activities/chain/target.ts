@@ -4,8 +4,11 @@ import type { Intent } from '../../domain/intents.ts';
 import type { Verdict } from '../../providers/escrow/port.ts';
 import type { Deps } from '../context.ts';
 import type { ResolvedCall } from '../escrow/call.ts';
+import { closeTarget } from './targets/close.ts';
 import { escrowTarget } from './targets/escrow.ts';
+import { paymentTarget } from './targets/payment.ts';
 import { provisioningTarget } from './targets/provisioning.ts';
+import { trustlinesTarget } from './targets/trustlines.ts';
 
 export interface Signatory {
   readonly walletId: string;
@@ -33,8 +36,14 @@ export interface Target {
 export async function resolveTarget(deps: Deps, intent: Intent, key: string): Promise<Target | null> {
   const db = pool(deps.orm);
   switch (intent.kind) {
+    case 'PAY':
+      return paymentTarget(db, deps, intent.payment, key);
     case 'PROVISION_WALLETS':
       return provisioningTarget(db, deps, intent.batchId, key);
+    case 'ADD_TRUSTLINES':
+      return trustlinesTarget(db, deps, intent, key);
+    case 'CLOSE_WALLET':
+      return closeTarget(db, deps, intent, key);
     default:
       return escrowTarget(db, deps, intent);
   }

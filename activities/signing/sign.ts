@@ -16,6 +16,7 @@ import { refuse, waitFor, waitForProvider } from '../failure.ts';
 import { type StoredTransaction, transactionById } from '../chain/store.ts';
 import { holdsLease, releaseLease } from '../chain/leases.ts';
 import { type Target, resolveTarget } from '../chain/target.ts';
+import { paymentSigned } from '../withdrawals/operation.ts';
 import { withWalletKeys } from './keys.ts';
 
 export function createSignActivity(deps: Deps) {
@@ -79,7 +80,7 @@ async function verify(target: Target, stored: StoredTransaction) {
   }
 }
 
-const signingKey = ({ publicKey, key }: Signer): SigningKey => ({
+export const signingKey = ({ publicKey, key }: Signer): SigningKey => ({
   publicKey,
   sign: (hash) => ed25519(null, hash, key),
 });
@@ -93,7 +94,14 @@ async function saveSigned(
   ledger: number,
 ): Promise<boolean> {
   const { call } = target;
-  if (call === null || stored.intent.kind !== 'FUND_ESCROW') return save(pool(deps.orm), stored, outer, ledger);
+  const { intent } = stored;
+  if (intent.kind === 'PAY')
+    return inTransaction(deps.orm, async (trx) => {
+      if (!(await save(trx, stored, outer, ledger))) return false;
+      await paymentSigned(trx, intent.payment.id, stored);
+      return true;
+    });
+  if (call === null || intent.kind !== 'FUND_ESCROW') return save(pool(deps.orm), stored, outer, ledger);
   const { escrow, order } = call;
   return inTransaction(deps.orm, async (trx) => {
     if (!(await save(trx, stored, outer, ledger))) return false;

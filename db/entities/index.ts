@@ -1,6 +1,9 @@
 import { ChainEnvelope, ChainTransaction, SourceLease } from './chain.ts';
 import { Attention, AuditEntry, Event, IdempotencyKey, ResourceCounter } from './messages.ts';
-import { Escrow, Milestone, Order, Settlement } from './orders.ts';
+import { Escrow, Milestone, Order, Settlement, TestClock } from './orders.ts';
+import { SigningRequest } from './signing-requests.ts';
+import { Payment } from './payments.ts';
+import { ProviderLimit, ProviderTurn } from './providers.ts';
 import { ApiKey, Marketplace, User } from './tenancy.ts';
 import { NetworkCursor, ObservedMovement, RecordedMovement, SponsorBalance, Wallet, WalletKey } from './wallets.ts';
 
@@ -14,14 +17,19 @@ export const ENTITIES = [
   ObservedMovement,
   RecordedMovement,
   NetworkCursor,
+  SponsorBalance,
   Order,
   Escrow,
-  SponsorBalance,
   Milestone,
   Settlement,
+  TestClock,
+  Payment,
   ChainTransaction,
   ChainEnvelope,
   SourceLease,
+  ProviderLimit,
+  ProviderTurn,
+  SigningRequest,
   ResourceCounter,
   Event,
   IdempotencyKey,

@@ -14,7 +14,7 @@ import {
   post,
 } from './post.ts';
 
-interface Booking {
+export interface Booking {
   readonly marketplaceId: string;
   /** asset code */
   readonly asset: string;
@@ -32,13 +32,16 @@ export type Recipient =
 /** Who funds an escrow: our custodial wallet, or an address whose key we do not hold. */
 export type Funder = { readonly walletId: string } | 'EXTERNAL';
 
-const wallet = (asset: string, ownerId: string): AccountRef => ({ kind: 'custody.wallet', ownerId, asset });
-const platformWallet = (asset: string, ownerId: string): AccountRef => ({ ...wallet(asset, ownerId), hot: true });
+export const wallet = (asset: string, ownerId: string): AccountRef => ({ kind: 'custody.wallet', ownerId, asset });
+export const platformWallet = (asset: string, ownerId: string): AccountRef => ({
+  ...wallet(asset, ownerId),
+  hot: true,
+});
 const contract = (asset: string, ownerId: string): AccountRef => ({ kind: 'custody.contract', ownerId, asset });
-const funds = (asset: string, ownerId: string): AccountRef => ({ kind: 'user.funds', ownerId, asset });
+export const funds = (asset: string, ownerId: string): AccountRef => ({ kind: 'user.funds', ownerId, asset });
 const escrowed = (asset: string, ownerId: string): AccountRef => ({ kind: 'order.escrow', ownerId, asset });
 const suspense = (asset: string, ownerId: string): AccountRef => ({ kind: 'suspense', ownerId, asset });
-const marketplaceAccount = (
+export const marketplaceAccount = (
   kind: 'external' | 'platform.fees' | 'platform.equity',
   { asset, marketplaceId }: Booking,
 ): AccountRef => ({ kind, ownerId: marketplaceId, asset, hot: true });

@@ -27,7 +27,17 @@ export interface AccountRef {
   readonly hot?: true;
 }
 
-export type TransferCode = 'DEPOSIT' | 'RESERVATION' | 'FUNDING' | 'PAYOUT' | 'TOP_UP' | 'UNEXPLAINED';
+export type TransferCode =
+  | 'DEPOSIT'
+  | 'RESERVATION'
+  | 'FUNDING'
+  | 'PAYOUT'
+  | 'TOP_UP'
+  | 'WITHDRAWAL'
+  | 'ADJUSTMENT'
+  /** the custody leg of a withdrawal or an adjustment */
+  | 'PAYMENT'
+  | 'UNEXPLAINED';
 
 /** What a transfer belongs to, e.g. `{ type: 'order', id: 'ord_…' }`. */
 export interface Resource {

@@ -107,6 +107,9 @@ const L5 = sql<Found>`
     'custody', sum(custody)::text, 'claims', sum(claims)::text) as detail
   from sides group by party, marketplace_id, asset having sum(custody) <> sum(claims)`;
 
+const openPayment = sql`exists (select from payments p where p.id = t.resource_id
+        and p.status in ('CREATED', 'APPROVAL_REQUIRED', 'APPROVED', 'SUBMITTED'))`;
+
 const L7 = sql<Found>`
   select jsonb_build_object('transfer', t.id, 'code', t.code, 'resource', t.resource_type || '/' || t.resource_id,
     'amount', t.amount::text) as detail
@@ -122,6 +125,9 @@ const L7 = sql<Found>`
         -- proved dead a moment ago: the operation, still running, voids it next
         or exists (select from escrows e join orders o on o.id = e.order_id where e.id = t.resource_id
           and o.operation->>'status' in ('RUNNING', 'PARKED'))
+      when 'WITHDRAWAL' then ${openPayment}
+      when 'ADJUSTMENT' then ${openPayment}
+      when 'PAYMENT' then ${openPayment}
       else false end`;
 
 const L8 = sql<Found>`

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ResourceType } from '../statuses.ts';
 import { OrderSchema } from '../resources/order.ts';
+import { AdjustmentSchema, WithdrawalSchema } from '../resources/payment.ts';
 import { SigningRequestSchema } from '../resources/signing-request.ts';
 import { UserSchema, WalletSchema } from '../resources/user.ts';
 
@@ -26,5 +27,7 @@ export const orderEvent = definition('order', OrderSchema);
 /** Balances and deposits are a user's: their events carry the user and are numbered with the user's other events. */
 export const userEvent = definition('user', UserSchema);
 export const walletEvent = definition('wallet', WalletSchema);
+export const withdrawalEvent = definition('withdrawal', WithdrawalSchema);
+export const adjustmentEvent = definition('adjustment', AdjustmentSchema);
 /** Never hands out: the envelope, its hash and its URI are null in events. */
 export const signingEvent = definition('signing_request', SigningRequestSchema);

@@ -19,6 +19,7 @@ export const USER_EVENTS = [
   userEvent('user.suspended'),
   userEvent('user.activated'),
   walletEvent('wallet.ready'),
+  walletEvent('wallet.closed'),
   userEvent('balance.credited', booked),
   userEvent('balance.debited', booked),
   userEvent('balance.reserved', booked),

@@ -75,7 +75,7 @@ describe('one booker per movement', () => {
   });
 
   test('our own transactions are linked, never booked here, also when they pay out of a contract (F30)', () => {
-    const ours = new Map([['aa', 'ord_1']]);
+    const ours = new Map([['aa', { type: 'order' as const, id: 'ord_1' }]]);
     const linked = { kind: 'OURS', booked: false, resource: { type: 'order', id: 'ord_1' } };
     expect(verdict({}, { ours })).toEqual(linked);
     expect(verdict({ from: 'CESCROW' }, { ours, contracts: new Map([['CESCROW', 'ord_2']]) })).toEqual(linked);
