@@ -3,10 +3,11 @@ import type { KeyObject } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Orm } from '../db/orm.ts';
-import type { ChainHistory, ChainRpc } from '../providers/chain/port.ts';
+import type { ChainHistory, ChainRpc, Pooled } from '../providers/chain/port.ts';
 import type { ContractBook } from '../providers/escrow/contracts.ts';
 import type { EscrowGateway } from '../providers/escrow/port.ts';
 import type { KeyVault } from '../providers/keys/port.ts';
+import type { PaymentProviders } from '../providers/payment/port.ts';
 
 /** A settlement asset and its Stellar Asset Contract on this network. */
 export interface SettlementAsset {
@@ -36,17 +37,20 @@ export interface Signer {
 
 export interface Deps {
   readonly orm: Orm;
-  readonly rpc: ChainRpc;
-  readonly history: ChainHistory;
+  readonly rpc: Pooled<ChainRpc>;
+  readonly history: Pooled<ChainHistory>;
   readonly gateway: EscrowGateway;
   /** which escrow contracts are accepted, and how each is called */
   readonly contracts: ContractBook;
   readonly network: NetworkSettings;
+  readonly payments: PaymentProviders;
   /** only in a process that serves `signing` */
   readonly vault: KeyVault | null;
   readonly sponsor: Signer | null;
   /** address of the account that pays fees and reserves */
   readonly sponsorAddress: string;
+  /** days for which its balance should last */
+  readonly sponsorDaysMin: number;
   readonly taskQueuePrefix: string;
   /** where wallets read their payments: the table the chain reader fills, or a stream of their own */
   readonly paymentSource: 'shared' | 'stream';

@@ -2,13 +2,16 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Deps, NetworkSettings } from '../activities/context.ts';
+import { createProviderWatch } from '../activities/providers/outages.ts';
+import { createTurns } from '../activities/providers/turns.ts';
+import { withWalletKey } from '../activities/signing/keys.ts';
 import type { Config } from '../config/config.ts';
 import type { VaultKey } from '../config/variables.ts';
+import { readBooks } from '../db/ledger/statement.ts';
 import type { Orm } from '../db/orm.ts';
-import { createChainHistory } from '../providers/chain/horizon.ts';
 import { createAssetContracts } from '../providers/chain/movements.ts';
+import { createNetworkHistory, createNetworkRpc } from '../providers/chain/network.ts';
 import type { ChainRpc } from '../providers/chain/port.ts';
-import { createChainRpc } from '../providers/chain/rpc.ts';
 import { type ContractBuild, createContractBook } from '../providers/escrow/contracts.ts';
 import { createDirect } from '../providers/escrow/direct.ts';
 import { createTrustlessWork } from '../providers/escrow/trustless-work.ts';
@@ -17,27 +20,41 @@ import { signerFromSecret } from '../providers/keys/ed25519.ts';
 import { createLocalKey } from '../providers/keys/local.ts';
 import type { KeyVault } from '../providers/keys/port.ts';
 import { createKeyVault } from '../providers/keys/vault.ts';
+import { withTurns } from '../providers/limits/turns.ts';
+import type { ProviderWatch } from '../providers/limits/watch.ts';
+import { createPaymentProviders, paymentNetwork } from '../providers/payment/index.ts';
 
 /** @throws Error when SPONSOR_SECRET is not the seed of SPONSOR_ADDRESS, VaultError when a vault key cannot be used */
 export function createDeps(config: Config, parts: { orm: Orm; client: Client; log: Logger }): Deps {
-  const { stellar, signing } = config;
+  const { network, stellar, signing } = config;
   const sponsor = signing === null ? null : signerFromSecret(signing.sponsorSecret());
   if (sponsor !== null && sponsor.publicKey !== config.sponsorAddress)
     throw new Error('SPONSOR_SECRET is not the seed of SPONSOR_ADDRESS');
-  const rpc = createChainRpc({ url: stellar.rpcUrl, networkPassphrase: stellar.passphrase });
+  const watch = createProviderWatch(parts);
+  const { passphrase: networkPassphrase, requestsPerMinute } = stellar;
+  const common = { networkPassphrase, watch };
+  const rpc = createNetworkRpc({ ...common, urls: stellar.rpcUrls, perMinute: requestsPerMinute.rpc });
   const settings = networkSettings(config);
-  return {
+  const deps: Deps = {
     ...parts,
     rpc,
-    history: createChainHistory({ url: stellar.horizonUrl }),
-    ...escrowParts(config, rpc, settings),
+    history: createNetworkHistory({ ...common, urls: stellar.horizonUrls, perMinute: requestsPerMinute.horizon }),
+    ...escrowParts(config, parts.orm, rpc, watch, settings),
     network: settings,
     vault: signing === null ? null : createVault(signing.vaultKeys, stellar.passphrase),
     sponsor,
     sponsorAddress: config.sponsorAddress,
+    sponsorDaysMin: config.sponsorDaysMin,
     taskQueuePrefix: config.taskQueuePrefix,
     paymentSource: config.paymentSource,
+    payments: createPaymentProviders({
+      ...paymentNetwork(network, stellar.passphrase),
+      rpc,
+      books: readBooks(parts.orm),
+      withKey: (wallet, work) => withWalletKey(deps, { walletId: wallet.id, address: wallet.address }, work),
+    }),
   };
+  return deps;
 }
 
 /** @throws VaultError when a key cannot be used */
@@ -47,13 +64,20 @@ export function createVault(settings: readonly VaultKey[], network: string): Key
 }
 
 /** Who builds escrow calls, and which contracts they may be for. */
-function escrowParts(config: Config, rpc: ChainRpc, settings: NetworkSettings): Pick<Deps, 'gateway' | 'contracts'> {
+function escrowParts(
+  config: Config,
+  orm: Orm,
+  rpc: ChainRpc,
+  watch: ProviderWatch,
+  settings: NetworkSettings,
+): Pick<Deps, 'gateway' | 'contracts'> {
   const { stellar, trustlessWork, escrowGateway } = config;
   const contracts = createContractBook({ rpc, builds: acceptedBuilds(config), ...settings });
   const direct = createDirect({ rpc, networkPassphrase: stellar.passphrase, contracts });
   if (escrowGateway === 'direct') return { gateway: direct, contracts };
-  const { url, apiKey } = trustlessWork;
-  return { gateway: createTrustlessWork({ url, apiKey: apiKey(), beyond: direct }), contracts };
+  const { url, apiKey, requestsPerMinute } = trustlessWork;
+  const rest = createTrustlessWork({ url, apiKey: apiKey(), beyond: direct });
+  return { gateway: withTurns(rest, createTurns(orm, rest.name, requestsPerMinute), watch), contracts };
 }
 
 /** What new escrows run, and what earlier ones may. */

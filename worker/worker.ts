@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import { createLog } from '../config/log.ts';
 import { openOrm } from '../db/orm.ts';
 import type { TaskQueue } from '../domain/workflow-ids.ts';
+import { attemptInterceptor } from './attempts.ts';
 import { ensureDeploymentWallets, ensurePools, ensureSingletons } from './boot.ts';
 import { workflowBundle } from './bundle.ts';
 import { createDeps } from './deps.ts';
@@ -87,6 +88,7 @@ const options = (
   namespace: config.temporal.namespace,
   taskQueue: `${config.taskQueuePrefix}${queue}`,
   activities,
+  interceptors: { activity: [attemptInterceptor] },
   maxConcurrentActivityTaskExecutions: concurrency,
   maxConcurrentActivityTaskPolls: ACTIVITY_POLLS,
   shutdownGraceTime: graceMs,

@@ -16,8 +16,9 @@ import { voidFundingOf } from '../booking/void-funding.ts';
 import { lockOrder, stateOf } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor, waitForProvider } from '../failure.ts';
-import { type Landed, type Look, findOut } from './look.ts';
+import { type Landed, type Look, findOutAnywhere } from './look.ts';
 import { type StoredTransaction, transactionById } from './store.ts';
+import { showWait } from './waiting.ts';
 
 /** The same bytes are sent again after this many looks without a trace: a node forgets a queued transaction. */
 const RESUBMIT_EVERY = 8;
@@ -25,6 +26,8 @@ const FIRST_WAITS_MS = 400;
 const LONGEST_WAIT_MS = 5_000;
 /** So often another provider, or the same one later, may still know what this one forgot. */
 const UNKNOWABLE_AFTER = 10;
+/** Three ledgers: most transactions are booked by then. */
+const SHOW_OUTAGE_AFTER = '15 seconds';
 
 export function createSettleActivity(deps: Deps) {
   return {
@@ -37,10 +40,20 @@ export function createSettleActivity(deps: Deps) {
         return await settle(deps, input.transaction_id);
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
+        await showOutage(deps, input.transaction_id);
         throw waitForProvider(error);
       }
     },
   };
+}
+
+/** A transaction that is long on its way, and nobody there to say where: the order waits for a provider. */
+async function showOutage(deps: Deps, id: string): Promise<void> {
+  const { rows } = await sql<{ order_id: string }>`
+    select order_id from chain_transactions
+    where id = ${id} and order_id is not null and booked_at is null
+      and signed_at < now() - ${SHOW_OUTAGE_AFTER}::interval`.execute(pool(deps.orm));
+  if (rows[0] !== undefined) await showWait(deps.orm, rows[0].order_id, 'PROVIDER');
 }
 
 async function settle(deps: Deps, id: string): Promise<ChainOutcome | Underpriced> {
@@ -48,8 +61,9 @@ async function settle(deps: Deps, id: string): Promise<ChainOutcome | Underprice
   if (stored.bookedAt !== null || stored.status === 'DEAD' || stored.status === 'FAILED') return known(deps, stored);
   const { attempt } = activityInfo();
   const sends = stored.status === 'SIGNED' || (stored.status === 'SUBMITTED' && attempt % RESUBMIT_EVERY === 0);
-  const answer = sends ? await submit(deps, stored) : null;
-  const look = await findOut(deps.rpc, soughtOf(deps, stored));
+  // Handed out to be signed, and never signed through us: there is nothing to send.
+  const answer = sends && stored.envelope !== null ? await submit(deps, stored) : null;
+  const look = await findOutAnywhere(deps, soughtOf(deps, stored));
   if (look.status === 'LANDED')
     return close(deps, stored, look.landed.successful ? 'CONFIRMED' : 'FAILED', look.landed);
   // What was seen in a ledger is not dead because a provider does not know it.
@@ -62,7 +76,8 @@ async function settle(deps: Deps, id: string): Promise<ChainOutcome | Underprice
   throw waitFor('PENDING', 'not in a ledger yet', Math.min(LONGEST_WAIT_MS, FIRST_WAITS_MS + attempt * 60));
 }
 
-const soughtOf = (deps: Deps, stored: StoredTransaction) => ({
+/** What is known of it, for finding out what became of it. */
+export const soughtOf = (deps: Deps, stored: StoredTransaction) => ({
   innerHash: stored.innerHash,
   source: stored.source,
   sequence: stored.sequence,
