@@ -7,7 +7,7 @@ import { ensurePlatformKey } from '../db/resources/api-key.ts';
 import { pool } from '../db/sql.ts';
 import { createWorkflowClient } from '../workflows/client.ts';
 import { buildApp } from './app.ts';
-import type { ApiDeps, ReadChainBalance } from './deps.ts';
+import type { ApiDeps } from './deps.ts';
 import { BASE_PATH } from './route.ts';
 import { routesOf } from './routes.ts';
 
@@ -23,7 +23,10 @@ export interface Api {
 }
 
 /** Starts serving. Temporal and the chain may be down: reads work without them. */
-export async function startApi(config: Config, outside: { chainBalance: ReadChainBalance }): Promise<Api> {
+export async function startApi(
+  config: Config,
+  outside: Pick<ApiDeps, 'chainBalance' | 'chainDestination'>,
+): Promise<Api> {
   const log = createLog({ level: config.logLevel, process: 'api' });
   const orm = await openOrm({ url: config.database.url, poolMax: 20, applicationName: 'orchestrator-api' });
   const workflows = createWorkflowClient({

@@ -12,9 +12,10 @@ export interface ServiceOptions {
 export async function runApi(options: ServiceOptions): Promise<void> {
   loadEnvironment(options);
   const config = loadConfig(process.env, 'api');
-  const [{ startApi }, { createNetworkRpc }, { UNWATCHED }] = await Promise.all([
+  const [{ startApi }, { createNetworkRpc }, { readDestination }, { UNWATCHED }] = await Promise.all([
     import('../api/server.ts'),
     import('../providers/chain/network.ts'),
+    import('../providers/chain/destination.ts'),
     import('../providers/limits/watch.ts'),
   ]);
   const { passphrase, rpcUrls, requestsPerMinute } = config.stellar;
@@ -24,7 +25,10 @@ export async function runApi(options: ServiceOptions): Promise<void> {
     perMinute: requestsPerMinute.rpc,
     watch: UNWATCHED,
   });
-  const api = await startApi(config, { chainBalance: chain.assetBalance });
+  const api = await startApi(config, {
+    chainBalance: chain.assetBalance,
+    chainDestination: (account, asset) => readDestination(chain, account, asset),
+  });
   stopOnSignal(() => api.stop());
 }
 

@@ -1,6 +1,7 @@
 /** One validated configuration object, read once at boot. */
 import { createHash } from 'node:crypto';
 import type { TaskQueue } from '../domain/workflow-ids.ts';
+import { networkProblems } from './network.ts';
 import { VARIABLES, type NeededBy, type Parsed, type VariableName, type VaultKey } from './variables.ts';
 
 /** A secret as a function: neither a log line nor an inspected object shows it. */
@@ -61,6 +62,8 @@ export interface Config {
   readonly paymentProvider: 'crypto-native' | 'external-wallet';
   /** stroops */
   readonly orderLimits: { readonly min: bigint; readonly max: bigint };
+  /** stroops; null: not limited. `dayMax` is per user and asset */
+  readonly withdrawalLimits: { readonly min: bigint; readonly max: bigint | null; readonly dayMax: bigint | null };
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -84,6 +87,9 @@ export function loadConfig(env: Environment, role: 'api' | 'worker'): Config {
     problems.push('SANDBOX_CONTROL_URL: only with STELLAR_NETWORK=sandbox');
   if (values.ORDER_MIN !== undefined && values.ORDER_MAX !== undefined && values.ORDER_MIN > values.ORDER_MAX)
     problems.push('ORDER_MIN: must not exceed ORDER_MAX');
+  if (values.WITHDRAWAL_MAX !== undefined && (values.WITHDRAWAL_MIN ?? 0n) > values.WITHDRAWAL_MAX)
+    problems.push('WITHDRAWAL_MIN: must not exceed WITHDRAWAL_MAX');
+  problems.push(...networkProblems(values));
   refuse(problems);
   // every variable that was asked for is there now: `refuse` threw otherwise
   return assemble(values as Parsed, servesSigning);
@@ -174,6 +180,11 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
     paymentSource: values.PAYMENT_SOURCE,
     paymentProvider: values.PAYMENT_PROVIDER,
     orderLimits: { min: values.ORDER_MIN, max: values.ORDER_MAX },
+    withdrawalLimits: {
+      min: values.WITHDRAWAL_MIN,
+      max: values.WITHDRAWAL_MAX ?? null,
+      dayMax: values.WITHDRAWAL_DAY_MAX ?? null,
+    },
   };
 }
 

@@ -314,6 +314,11 @@ export const VARIABLES = {
     'Largest amount of an order; at most 900000000',
     { example: formatAmount(TRUSTLESS_WORK_AMOUNT_MAX) },
   ),
+  WITHDRAWAL_MIN: variable(amount.default(1n), 'Least amount of a withdrawal', { example: formatAmount(1n) }),
+  WITHDRAWAL_MAX: variable(amount.optional(), 'Largest amount of a withdrawal', { example: '' }),
+  WITHDRAWAL_DAY_MAX: variable(amount.optional(), 'What one user may withdraw of an asset within 24 hours', {
+    example: '',
+  }),
 } as const;
 
 export type VariableName = keyof typeof VARIABLES;

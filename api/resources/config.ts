@@ -13,7 +13,7 @@ const ConfigSchema = z
     limits: z.object({
       order_min: Amount,
       order_max: Amount,
-      withdrawal_min: Amount.nullable(),
+      withdrawal_min: Amount,
       withdrawal_max: Amount.nullable(),
       milestones_max: z.int(),
       rate_per_minute: z.int().nullable().meta({ description: 'null: not limited' }),
@@ -40,15 +40,15 @@ export const CONFIG_ROUTES = [
         limits: {
           order_min: formatAmount(config.orderLimits.min),
           order_max: formatAmount(config.orderLimits.max),
-          withdrawal_min: null,
-          withdrawal_max: null,
+          withdrawal_min: formatAmount(config.withdrawalLimits.min),
+          withdrawal_max: config.withdrawalLimits.max === null ? null : formatAmount(config.withdrawalLimits.max),
           milestones_max: MILESTONES_MAX,
           rate_per_minute: null,
         },
         features: {
           milestones: false,
           disputes: false,
-          withdrawals: false,
+          withdrawals: true,
           webhooks: false,
           own_wallets: false,
           sandbox: config.sandboxControlUrl !== null,

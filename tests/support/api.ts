@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Keypair, StrKey } from '@stellar/stellar-sdk/base';
 import { sql } from 'kysely';
 import { startApi } from '../../api/server.ts';
+import { readDestination } from '../../providers/chain/destination.ts';
 import { createChainRpc } from '../../providers/chain/rpc.ts';
 import { loadConfig } from '../../config/config.ts';
 import type { Orm } from '../../db/orm.ts';
@@ -64,7 +65,10 @@ export async function startTestApi(overrides: Record<string, string> = {}): Prom
     'api',
   );
   const chain = createChainRpc({ url: config.stellar.rpcUrls[0] ?? '', networkPassphrase: config.stellar.passphrase });
-  const api = await startApi(config, { chainBalance: chain.assetBalance });
+  const api = await startApi(config, {
+    chainBalance: chain.assetBalance,
+    chainDestination: (account, asset) => readDestination(chain, account, asset),
+  });
   return {
     url: api.url,
     database,
