@@ -6,6 +6,7 @@ import { CancellationScope, proxyActivities } from '@temporalio/workflow';
 import type { ChainActivities, EscrowApiActivities, SigningActivities } from '../activities/index.ts';
 import { type Intent, intentSummary, prepareQueue } from '../domain/intents.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
+import { type SignatureDesk, signedByUser, watchRequest } from './user-signature.ts';
 
 export interface ChainStep {
   readonly intent: Intent;
@@ -16,12 +17,20 @@ export interface ChainStep {
   /** who gets the source account first: lower goes first */
   readonly priority: number;
   readonly task_queue_prefix: string;
+  /** where users' own signatures arrive; without one, everything is signed by us */
+  readonly signatures?: SignatureDesk;
 }
 
 export type ChainOutcome =
   | { readonly status: 'LANDED'; readonly transaction_hash: string; readonly state: OrderState | null }
   /** proved that it never landed, or landed with a failed result: no effect */
-  | { readonly status: 'DEAD'; readonly transaction_hash: string; readonly reason: string; readonly detail: string };
+  | {
+      readonly status: 'DEAD';
+      /** null when there never was one */
+      readonly transaction_hash: string | null;
+      readonly reason: string;
+      readonly detail: string;
+    };
 
 /** It does not get into a ledger for what it bids: it needs a new envelope, and is the same transaction. */
 export interface Underpriced {
@@ -46,6 +55,10 @@ export async function executeOnChain(step: ChainStep): Promise<ChainOutcome> {
       sign: (id) => sign(step, id),
       settle: (id) => settle(step, id),
       raiseFee: (id, outerHash) => raiseFee(step, id, outerHash),
+      signedByUser: (requestId, settled) => {
+        if (step.signatures === undefined) throw new TypeError(`nobody takes signatures for ${step.step}`);
+        return signedByUser(step.signatures, requestId, watchRequest(step), settled);
+      },
     }),
   );
 }
@@ -56,20 +69,25 @@ export interface ChainStepActivities {
   sign(transactionId: string): ReturnType<SigningActivities['signTransaction']>;
   settle(transactionId: string): ReturnType<ChainActivities['settleTransaction']>;
   raiseFee(transactionId: string, outerHash: string): Promise<void>;
+  /** Instead of `sign`, where only the user can. */
+  signedByUser(requestId: string, settled: (transactionId: string) => Promise<ChainOutcome>): Promise<ChainOutcome>;
 }
 
 /** The order of things; without Temporal, so that every crash in between can be tried out. */
 export async function runChainStep(activities: ChainStepActivities): Promise<ChainOutcome> {
-  for (;;) {
-    const { transaction_id } = await activities.prepare();
-    const signed = await activities.sign(transaction_id);
-    // Bounds, sequence or the stored escrow went out of date before anything was signed: build it again.
-    if (signed.status === 'STALE') continue;
+  const settled = async (id: string): Promise<ChainOutcome> => {
     for (;;) {
-      const outcome = await activities.settle(transaction_id);
+      const outcome = await activities.settle(id);
       if (outcome.status !== 'UNDERPRICED') return outcome;
-      await activities.raiseFee(transaction_id, outcome.outer_hash);
+      await activities.raiseFee(id, outcome.outer_hash);
     }
+  };
+  for (;;) {
+    const prepared = await activities.prepare();
+    if ('signing_request_id' in prepared) return activities.signedByUser(prepared.signing_request_id, settled);
+    const signed = await activities.sign(prepared.transaction_id);
+    // Bounds, sequence or the stored escrow went out of date before anything was signed: build it again.
+    if (signed.status !== 'STALE') return settled(prepared.transaction_id);
   }
 }
 

@@ -13,6 +13,7 @@ import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import type { OrderInput, VerbRequest } from './messages.ts';
 import { createSaga } from './saga.ts';
+import type { SignatureDesk } from './user-signature.ts';
 
 const ATTENTION = defineSearchAttributeKey('Attention', 'BOOL');
 
@@ -44,6 +45,7 @@ export interface ChainOperationContext {
   readonly db: OrderActivities;
   /** normal activities: compensations that an operator sees by name */
   readonly compensation: OrderActivities;
+  readonly signatures: SignatureDesk;
   /** the row as the last step left it */
   state(): OrderState | null;
   settled(next: OrderState): void;
@@ -78,7 +80,14 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
     for (;;) {
       try {
         const { task_queue_prefix } = input;
-        const outcome = await executeOnChain({ intent, step, operation_id, priority, task_queue_prefix });
+        const outcome = await executeOnChain({
+          intent,
+          step,
+          operation_id,
+          priority,
+          task_queue_prefix,
+          signatures: context.signatures,
+        });
         if (outcome.status === 'DEAD') {
           const { reason, detail, transaction_hash } = outcome;
           return { reason, detail, transaction_hash };

@@ -7,10 +7,11 @@ import {
   setCurrentDetails,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
-import type { OrderActivities } from '../activities/index.ts';
+import type { ChainActivities, OrderActivities } from '../activities/index.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import type { CreateOrder, DeliverRequest, ExtendRequest, OrderAnswer, OrderInput, RetryRequest } from './messages.ts';
 import { type ChainOperations, type OperationRequest, createChainOperations } from './order-chain.ts';
+import { createSignatureDesk } from './user-signature.ts';
 
 const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
 
@@ -29,6 +30,12 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     startToCloseTimeout: '10s',
     retry: { initialInterval: '500ms', maximumInterval: '20s' },
   });
+  const { reserveOwnFunds } = proxyActivities<ChainActivities>({
+    taskQueue: `${input.task_queue_prefix}chain`,
+    summary: "look into the buyer's own wallet",
+    startToCloseTimeout: '10s',
+    retry: { initialInterval: '250ms', maximumInterval: '20s' },
+  });
   let last: OrderState | null = null;
   const settled = (next: OrderState): void => {
     if (next.status !== last?.status) upsertSearchAttributes([{ key: ORDER_STATUS, value: next.status }]);
@@ -36,14 +43,20 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     publish(next);
     setCurrentDetails(details(next));
   };
-  const chain = createChainOperations({ input, db, compensation, state: () => last, settled });
+  const signatures = createSignatureDesk(input);
+  const chain = createChainOperations({ input, db, compensation, signatures, state: () => last, settled });
   const verbs = createChainVerbs(order_id, chain, () => last);
 
   return {
     ...verbs,
+    signatures,
     create: async (request: CreateOrder) => settled(await db.createOrder(request)),
     refresh: async () => settled(await db.loadOrder({ order_id })),
-    reserve: async (request: OperationRequest) => settled(await db.reserveFunds({ order_id, ...operationOf(request) })),
+    reserve: async (request: OperationRequest) => {
+      const wanted = { order_id, ...operationOf(request) };
+      const answer = await db.reserveFunds(wanted);
+      settled('ask_chain' in answer ? await reserveOwnFunds(wanted) : answer);
+    },
     cancel: async (request: OperationRequest) => settled(await db.cancelOrder({ order_id, ...operationOf(request) })),
     extend: async ({ deadline, due_at, ...request }: ExtendRequest & OperationRequest) =>
       settled(await db.extendDeadline({ order_id, deadline, due_at, ...operationOf(request) })),

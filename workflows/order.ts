@@ -23,10 +23,12 @@ import {
   extendUpdate,
   foreignTransactionSignal,
   fundUpdate,
+  openSigningRequestUpdate,
   orderWakeSignal,
   releaseUpdate,
   reserveUpdate,
   retryUpdate,
+  submitSignatureUpdate,
 } from './messages.ts';
 import type { OperationRequest } from './order-chain.ts';
 import { type OrderOperations, createOrderOperations } from './order-operations.ts';
@@ -106,8 +108,11 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
   handle(cancelUpdate, 'cancel', operations.cancel);
   handle(extendUpdate, 'extend', operations.extend);
   setHandler(retryUpdate, operations.retry, { validator: operations.validateRetry });
+  setHandler(openSigningRequestUpdate, operations.signatures.open);
+  setHandler(submitSignatureUpdate, operations.signatures.submit);
   setHandler(orderWakeSignal, () => {
     life.woken = true;
+    operations.signatures.touch();
   });
   setHandler(foreignTransactionSignal, ({ transaction_hash }) => operations.bookForeign(transaction_hash));
 }
