@@ -15,6 +15,14 @@ export async function schemaIsCurrent(db: Sql): Promise<boolean> {
   return rows[0]?.applied === NEEDED.length;
 }
 
+/** Days for which the sponsor's balance lasts at its present use; null before it was measured, or when nothing is used. */
+export async function sponsorDaysLeft(db: Sql, network: string): Promise<number | null> {
+  const { rows } = await sql<{ days: number | null }>`
+    select round(available::numeric / nullif(burn_per_day, 0), 1)::float8 as days
+    from sponsor_balances where network = ${network}`.execute(db);
+  return rows[0]?.days ?? null;
+}
+
 export interface Backlog {
   /** seconds; 0 when everything is relayed */
   readonly oldestUnrelayedEventS: number;

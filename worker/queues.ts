@@ -32,8 +32,8 @@ export function queueSettings(queue: TaskQueue, deps: Deps): QueueSettings | nul
     case 'orders':
       return short({ ...createOrderActivities(deps), ...createWalletActivities(deps) }, 50);
     case 'chain': {
-      const { setBirthCursors } = createWalletActivities(deps);
-      return short({ ...createChainActivities(deps), setBirthCursors }, 50);
+      const { setBirthCursors, readTrustlines } = createWalletActivities(deps);
+      return short({ ...createChainActivities(deps), setBirthCursors, readTrustlines }, 50);
     }
     case 'escrow-api':
       return short(createEscrowApiActivities(deps), 20);

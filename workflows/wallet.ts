@@ -1,8 +1,9 @@
 /**
- * One wallet, as long as it lives: its user's row, its provisioning, then its payment stream. The workflow id makes it
- * the only one that books for the wallet, whatever number of processes run.
+ * One wallet, as long as it lives: its user's row, its provisioning, then its payment stream, until it is closed. The
+ * workflow id makes it the only one that books for the wallet, whatever number of processes run.
  */
 import {
+  CancellationScope,
   TemporalFailure,
   allHandlersFinished,
   condition,
@@ -23,12 +24,16 @@ import {
   type ChangeUser,
   type CreateUser,
   type UserAnswer,
+  type WalletClosed,
   type WalletInput,
   changeUserUpdate,
+  closeWalletUpdate,
   createUserUpdate,
   orderWakeSignal,
+  repairTrustlinesSignal,
   walletWakeSignal,
 } from './messages.ts';
+import { walletCare } from './wallet-care.ts';
 
 /** A creation that was refused leaves a workflow without a wallet: it ends itself when none comes. */
 const CREATION_LIMIT = '1 minute';
@@ -43,10 +48,16 @@ export async function wallet(input: WalletInput): Promise<void> {
   const { wallet_id } = input;
   let creation: 'AWAITED' | 'RUNNING' | 'DONE' | 'REFUSED' = input.resume === true ? 'DONE' : 'AWAITED';
   let woken = false;
+  let closed = false;
+  let stream = new CancellationScope();
   const { db, requestProvisioning, awaitPayments } = activitiesOf(input.task_queue_prefix);
+  const care = walletCare(input);
+  const over = (): boolean => closed || tooLong();
 
   setHandler(createUserUpdate, (request: CreateUser) => create(request));
   setHandler(changeUserUpdate, (change: ChangeUser) => refusing(() => db.changeUser({ ...change, wallet_id })));
+  setHandler(closeWalletUpdate, () => refusing(close));
+  setHandler(repairTrustlinesSignal, () => care.repair());
   setHandler(walletWakeSignal, () => {
     woken = true;
   });
@@ -55,9 +66,11 @@ export async function wallet(input: WalletInput): Promise<void> {
   await condition(() => creation !== 'RUNNING');
   if (creation === 'DONE') {
     const ready = await provisioned();
-    await (input.follow ? follow(ready.address, ready.cursor) : condition(tooLong));
+    // Begun before this run, by one that was lost: it is finished first. Refused, the wallet stays open.
+    if (ready.closing) await close().catch(rethrowUnlessRefused);
+    if (!closed) await (input.follow ? follow(ready.address, ready.cursor) : condition(over));
     await condition(allHandlersFinished);
-    await continueAsNew<typeof wallet>({ ...input, resume: true });
+    if (!closed) await continueAsNew<typeof wallet>({ ...input, resume: true });
   }
   await condition(allHandlersFinished);
 
@@ -73,12 +86,22 @@ export async function wallet(input: WalletInput): Promise<void> {
     }
   }
 
-  async function provisioned(): Promise<{ address: string; cursor: string }> {
+  /** Nothing can arrive for an account that is gone: the stream ends with it. */
+  async function close(): Promise<WalletClosed> {
+    const answer = await care.close();
+    closed = true;
+    setCurrentDetails('**CLOSED**');
+    stream.cancel();
+    return answer;
+  }
+
+  async function provisioned(): Promise<{ address: string; cursor: string; closing: boolean }> {
     for (let asked = false; ; asked = true) {
       woken = false;
-      const { status, address, cursor } = await db.loadWallet({ wallet_id });
+      const { status, address, cursor, closing } = await db.loadWallet({ wallet_id });
+      closed ||= status === 'CLOSED';
       setCurrentDetails(`**${status}**\n\n- address: ${address ?? 'none'}\n- recorded up to: ${cursor ?? 'nothing'}`);
-      if (status !== 'PROVISIONING' && address !== null && cursor !== null) return { address, cursor };
+      if (status !== 'PROVISIONING' && address !== null && cursor !== null) return { address, cursor, closing };
       if (!asked) await requestProvisioning();
       await condition(() => woken, PROVISIONING_LOOK);
     }
@@ -86,16 +109,30 @@ export async function wallet(input: WalletInput): Promise<void> {
 
   /** The stream: wait for a page, record and book it with its cursor, tell the orders that wait for money. */
   async function follow(address: string, cursor: string): Promise<void> {
-    while (!tooLong()) {
+    while (!over()) {
       woken = false;
-      const page = await awaitPayments({ wallet_id, address, cursor, source: input.source, hold_ms: HOLD_MS });
+      const page = await nextPage(address, cursor);
+      if (page === null) return;
       if (page.cursor !== cursor) {
         const recorded = await db.recordMovements({ wallet_id, page });
         cursor = recorded.cursor;
         setCurrentDetails(`**READY**\n\n- address: ${address}\n- recorded up to: ${cursor}`);
         for (const id of recorded.order_ids) await tell(id);
       }
-      if (page.movements.length === 0) await condition(() => woken || tooLong());
+      if (page.movements.length === 0) await condition(() => woken || over());
+    }
+  }
+
+  /** Null: the wallet was closed meanwhile. */
+  async function nextPage(address: string, cursor: string) {
+    stream = new CancellationScope();
+    try {
+      return await stream.run(() =>
+        awaitPayments({ wallet_id, address, cursor, source: input.source, hold_ms: HOLD_MS }),
+      );
+    } catch (error) {
+      if (closed && isCancellation(error)) return null;
+      throw error;
     }
   }
 
@@ -133,6 +170,10 @@ function activitiesOf(prefix: string) {
 }
 
 const tooLong = (): boolean => workflowInfo().historyLength > EVENTS_MAX || workflowInfo().continueAsNewSuggested;
+
+const rethrowUnlessRefused = (error: unknown): void => {
+  if (asRefusal(error) === null) throw error;
+};
 
 /** A plain error in a handler would stick the workflow: only refusals leave it. */
 async function refusing<T>(work: () => Promise<T>): Promise<T> {

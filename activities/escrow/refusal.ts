@@ -12,10 +12,13 @@ import { ContractRefused } from '../../providers/escrow/contracts.ts';
 import type { Target } from '../chain/target.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor } from '../failure.ts';
+import { repairAt } from '../wallets/trustlines.ts';
 
 /** An index lags by seconds, now and then by minutes; after this many looks the refusal is taken for one. */
 const PATIENCE = 25;
 const INDEX_WAIT_MS = 1_000;
+/** About a ledger. */
+const REPAIR_WAIT_MS = 4_000;
 
 /** A contract that must not be called is no provider's trouble: parked with what was found, like any other difference. */
 const notAccepted = (found: ContractRefused): ApplicationFailure =>
@@ -47,8 +50,14 @@ export async function explainRefusal(
     resolved.escrow.wallets.funder.address,
     deps.network.feeWallet,
   ]);
-  if (unusable !== null)
-    return refuse('TRUSTLINE_UNUSABLE', `${unusable} cannot hold ${resolved.escrow.asset}`, { address: unusable });
+  if (unusable !== null) {
+    const { address, frozen } = unusable;
+    // A missing trustline of a wallet of ours is ours to give; a frozen one is its issuer's decision.
+    const mended = !frozen && attempt <= PATIENCE && (await repairAt(deps, pool(deps.orm), address));
+    return mended
+      ? waitFor('WALLET', `${address} gets its trustline back`, REPAIR_WAIT_MS)
+      : refuse('TRUSTLINE_UNUSABLE', `${address} cannot hold ${resolved.escrow.asset}`, { address });
+  }
   if (attempt > PATIENCE) return refuse('INVALID_STATE', `${refusal.provider} keeps refusing: ${refusal.message}`);
   await nudge(deps, resolved.order.id);
   return waitFor('PROVIDER', `${refusal.provider} refused: ${refusal.message}`, INDEX_WAIT_MS);
@@ -64,13 +73,20 @@ async function unfitContract(deps: Deps, call: EscrowCall): Promise<ContractRefu
   }
 }
 
-async function unusableTrustline(deps: Deps, code: string, addresses: readonly string[]): Promise<string | null> {
+async function unusableTrustline(
+  deps: Deps,
+  code: string,
+  addresses: readonly string[],
+): Promise<{ address: string; frozen: boolean } | null> {
   const asset = deps.network.assets.find((candidate) => candidate.code === code);
   if (asset === undefined) return null;
   const lines = await Promise.all(
     addresses.map(async (address) => ({ address, line: (await deps.rpc.trustline(address, asset)).value })),
   );
-  return lines.find(({ line }) => line === null || !line.authorized)?.address ?? null;
+  // A frozen one first: while there is one, giving the others theirs does not help.
+  const frozen = lines.find(({ line }) => line !== null && !line.authorized);
+  const unusable = frozen ?? lines.find(({ line }) => line === null);
+  return unusable === undefined ? null : { address: unusable.address, frozen: unusable === frozen };
 }
 
 /** Tells the gateway's index about the order's last landed transaction. */

@@ -16,6 +16,8 @@ export interface WalletState {
   readonly address: string | null;
   /** position behind the last recorded movement; null before keys exist */
   readonly cursor: string | null;
+  /** its closing began and is not over */
+  readonly closing: boolean;
 }
 
 export interface Recorded {
@@ -33,11 +35,12 @@ interface Row {
   status: WalletStatus;
   address: string | null;
   cursor: string | null;
+  closing: boolean;
 }
 
 const selectWallet = (walletId: string) => sql<Row>`
   select id, marketplace_id as "marketplaceId", user_id as "userId", kind, provider, status, address,
-    coalesce(stream_cursor, birth_cursor) as cursor
+    coalesce(stream_cursor, birth_cursor) as cursor, closing_at is not null and status = 'READY' as closing
   from wallets where id = ${walletId} for update`;
 
 export function createFollowActivities({ orm, network, log }: Pick<Deps, 'orm' | 'network' | 'log'>) {
@@ -47,8 +50,8 @@ export function createFollowActivities({ orm, network, log }: Pick<Deps, 'orm' |
       return inTransaction(orm, async (trx) => {
         const row = (await selectWallet(wallet_id).execute(trx)).rows[0];
         if (row === undefined) throw refuse('NOT_FOUND', `wallet ${wallet_id} does not exist`);
-        const { status, kind, address, cursor } = row;
-        return { status, kind, address, cursor };
+        const { status, kind, address, cursor, closing } = row;
+        return { status, kind, address, cursor, closing };
       });
     },
 
@@ -61,7 +64,7 @@ export function createFollowActivities({ orm, network, log }: Pick<Deps, 'orm' |
         const row = (await selectWallet(wallet_id).execute(trx)).rows[0];
         if (row === undefined || row.address === null || row.cursor === null)
           throw refuse('NOT_FOUND', `wallet ${wallet_id} is not followed`);
-        const { cursor: stored, address, provider, status: _status, ...wallet } = row;
+        const { cursor: stored, address, provider, status: _status, closing: _closing, ...wallet } = row;
         const followed = { ...wallet, address, custodial: provider === 'crypto-native' };
         const movements = page.movements.map(fromWire);
         const { deposits, booked } = await bookMovements(trx, network, followed, movements);

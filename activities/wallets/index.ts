@@ -1,8 +1,10 @@
 /** Short database work and signals of wallets, the provisioner and reconcile: the `orders` queue. */
 import type { Deps } from '../context.ts';
+import { createClosingActivities } from './closing.ts';
 import { createFollowActivities } from './follow.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { createReconcileActivities } from './reconcile.ts';
+import { createTrustlineActivities } from './trustlines.ts';
 import { createUserActivities } from './users.ts';
 
 export function createWalletActivities(deps: Deps) {
@@ -11,6 +13,8 @@ export function createWalletActivities(deps: Deps) {
     ...createFollowActivities(deps),
     ...createProvisioningActivities(deps),
     ...createReconcileActivities(deps),
+    ...createClosingActivities(deps),
+    ...createTrustlineActivities(deps),
   };
 }
 

@@ -2,11 +2,14 @@
 import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
 import { orderWorkflowId, reconcileWorkflowId } from '../../domain/workflow-ids.ts';
+import { ProviderError } from '../../providers/errors.ts';
 import { foreignTransactionSignal, orderWakeSignal } from '../../workflows/messages.ts';
 import { raiseAttention } from '../attention.ts';
 import { freeOrphanedLeases } from '../chain/leases.ts';
 import type { Deps } from '../context.ts';
 import { createProvisioningActivities } from './provisioning.ts';
+import { watchSponsor } from './sponsor.ts';
+import { checkTrustlines } from './trustlines.ts';
 import { signalIfOpen, wakeWallet } from './wake.ts';
 
 /** Per kind and run: the next run finds the rest. */
@@ -20,6 +23,7 @@ export interface ReconcileResult {
   readonly foreign_unbooked: number;
   readonly orphaned_leases: number;
   readonly orders_waiting: number;
+  readonly trustlines_missing: number;
 }
 
 export function createReconcileActivities(deps: Deps) {
@@ -34,12 +38,25 @@ export function createReconcileActivities(deps: Deps) {
         foreign_unbooked: await remindForeign(deps, older_than_s),
         orphaned_leases: await freeOrphanedLeases(pool(deps.orm)),
         orders_waiting: await wakeWaiting(deps, older_than_s),
+        trustlines_missing: (await whileReachable(deps, () => checkTrustlines(deps))) ?? 0,
       };
+      await whileReachable(deps, () => watchSponsor(deps));
       if (Object.values(result).some((found) => found > 0))
         deps.log.warn({ ...result, workflow_id: reconcileWorkflowId(deps.network.name) }, 'reconcile.found');
       return result;
     },
   };
+}
+
+/** What asks the chain waits for the next round when a provider does not answer; what asks our rows does not wait for it. */
+async function whileReachable<T>(deps: Deps, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    deps.log.warn({ provider: error.provider, reason: error.message }, 'reconcile.provider_unavailable');
+    return null;
+  }
 }
 
 /** Signed, and not in the books for a while: its workflow is started from its row if it is gone. */
@@ -116,11 +133,13 @@ async function reportPending(deps: Deps, graceS: number): Promise<number> {
 
 /** Wallets that wait to be created, e.g. because the process that inserted them died before it told anybody. */
 async function wakeProvisioning(deps: Deps, graceS: number): Promise<number> {
-  const { rows } = await sql<{ id: string }>`
-    select id from wallets where status = 'PROVISIONING' and created_at < now() - make_interval(secs => ${graceS}) and kind <> 'CHANNEL'
-    order by id limit ${FOUND_MAX}`.execute(pool(deps.orm));
+  const { rows } = await sql<{ id: string; kind: string }>`
+    select id, kind from wallets
+    where status = 'PROVISIONING' and created_at < now() - make_interval(secs => ${graceS}) order by id limit ${FOUND_MAX}`.execute(
+    pool(deps.orm),
+  );
   if (rows.length > 0) await createProvisioningActivities(deps).requestProvisioning();
-  for (const { id } of rows) await wakeWallet(deps, id);
+  for (const { id, kind } of rows) if (kind !== 'CHANNEL') await wakeWallet(deps, id);
   return rows.length;
 }
 

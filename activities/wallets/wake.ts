@@ -7,11 +7,14 @@ import type { Deps } from '../context.ts';
 
 const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
 
+type WakeDeps = Pick<Deps, 'client' | 'network' | 'taskQueuePrefix' | 'paymentSource'>;
+
 /** Wakes the wallet's workflow; starts it from its row when it does not run. */
-export async function wakeWallet(
-  deps: Pick<Deps, 'client' | 'network' | 'taskQueuePrefix' | 'paymentSource'>,
-  walletId: string,
-): Promise<void> {
+export const wakeWallet = (deps: WakeDeps, walletId: string): Promise<void> =>
+  signalWallet(deps, walletId, walletWakeSignal);
+
+/** Signals the wallet's workflow; starts it from its row when it does not run. */
+export async function signalWallet(deps: WakeDeps, walletId: string, signal: SignalDefinition): Promise<void> {
   const input: WalletInput = {
     wallet_id: walletId,
     network: deps.network.name,
@@ -24,7 +27,7 @@ export async function wakeWallet(
     workflowId: walletWorkflowId(walletId),
     taskQueue: `${deps.taskQueuePrefix}orders`,
     args: [input],
-    signal: walletWakeSignal,
+    signal,
     signalArgs: [],
     typedSearchAttributes: [{ key: WALLET_ID, value: walletId }],
   });

@@ -49,6 +49,35 @@ test('one error names every wrong variable', async () => {
   expect(message).toMatch(/DATABASE_URL: is missing/);
 });
 
+const TESTNET = 'Test SDF Network ; September 2015';
+const PUBLIC = 'Public Global Stellar Network ; September 2015';
+const CIRCLE = 'GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN';
+test.each<[Record<string, string>, string[]]>([
+  [{ NETWORK_PASSPHRASE: PUBLIC }, ['NETWORK_PASSPHRASE']],
+  [{ STELLAR_NETWORK: 'sandbox', NETWORK_PASSPHRASE: TESTNET }, ['NETWORK_PASSPHRASE']],
+  [{ ASSETS: `USDC:${CIRCLE}` }, ['ASSETS']],
+  [{ TRUSTLESS_WORK_URL: 'https://api.trustlesswork.com' }, ['TRUSTLESS_WORK_URL']],
+  [
+    { STELLAR_NETWORK: 'public' },
+    ['NETWORK_PASSPHRASE', 'HORIZON_URL', 'SOROBAN_RPC_URL', 'TRUSTLESS_WORK_URL', 'ASSETS'],
+  ],
+  [
+    {
+      STELLAR_NETWORK: 'public',
+      NETWORK_PASSPHRASE: PUBLIC,
+      HORIZON_URL: 'https://horizon.example.com',
+      SOROBAN_RPC_URL: 'https://rpc.example.com',
+      TRUSTLESS_WORK_URL: 'https://api.trustlesswork.com',
+      // Somebody else's USDC (F40).
+      ASSETS: `USDC:${Keypair.fromRawEd25519Seed(Buffer.alloc(32, 9)).publicKey()}`,
+    },
+    ['ASSETS'],
+  ],
+])('settings of different networks together refuse to boot, all named: %j', async (changes, wrong) => {
+  const lines = (await problem(await example(changes))).split('\n').slice(1);
+  expect(lines.map((line) => line.trim().split(':')[0])).toEqual(wrong);
+});
+
 test.each([
   ['VAULT_KEYS', `k1:${Buffer.alloc(31, 7).toString('base64')}`],
   ['VAULT_KEYS', `k1:${VAULT_KEY},k1:${VAULT_KEY}`],
