@@ -47,12 +47,6 @@ export async function bookLanded(
     case 'PAY':
       await bookPaid(trx, deps, intent.payment.id, landed);
       return null;
-    case 'ADD_TRUSTLINES':
-      // Nothing of ours says which trustlines a wallet has: the chain does.
-      return null;
-    case 'CLOSE_WALLET':
-      await bookClosed(trx, intent.walletId, correlation());
-      return null;
     case 'PROVISION_WALLETS': {
       const outcome = { ledger: landed.ledger, transactionHash: stored.innerHash };
       await bookProvisioning(trx, deps, intent.batchId, outcome, correlation());
