@@ -21,6 +21,8 @@ export interface SignatureDesk {
   /** The operation is not wanted any more: it ends, unless something that was handed out may still land. */
   abandon(): void;
   isAbandoned(): boolean;
+  /** The operation is over; the next one begins anew. */
+  close(): void;
   /** how much has happened so far */
   mark(): number;
   /**
@@ -75,6 +77,9 @@ export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue
       touches += 1;
     },
     isAbandoned: () => abandoned,
+    close: () => {
+      abandoned = false;
+    },
     mark: () => touches,
     touched: async (mark, ms) => {
       await condition(() => touches !== mark, ms);
@@ -112,8 +117,10 @@ export async function signedByUser(
     const mark = desk.mark();
     const look = await watch({ signing_request_id: requestId, abandoned: desk.isAbandoned() });
     if (look.status === 'WAITING') await desk.touched(mark, look.look_in_ms);
-    else if (look.status === 'OVER') return { ...look, status: 'DEAD' };
-    else {
+    else if (look.status === 'OVER') {
+      desk.close();
+      return { ...look, status: 'DEAD' };
+    } else {
       const outcome = await settle(look.transaction_id);
       if (outcome.status === 'LANDED') return outcome;
     }
