@@ -75,6 +75,18 @@ const release: EscrowCall = {
   milestoneIndex: null,
 };
 
+const resolve: Extract<EscrowCall, { fn: 'resolve_dispute' }> = {
+  fn: 'resolve_dispute',
+  type: 'SINGLE_RELEASE',
+  source: wallet('resolver'),
+  contractId: contract('escrow'),
+  milestoneIndex: null,
+  distributions: [
+    { address: wallet('buyer'), amount: 400n },
+    { address: wallet('seller'), amount: 600n },
+  ],
+};
+
 interface Parts {
   source: string;
   sequence: bigint;
@@ -151,7 +163,7 @@ const withArgs = (call: EscrowCall, change: (args: xdr.ScVal[]) => xdr.ScVal[]):
 const i128 = (value: bigint): xdr.ScVal => nativeToScVal(value, { type: 'i128' });
 
 describe('the exact call', () => {
-  test.each([deploy, fund, release])('$fn passes, with hash, sequence, bounds and fee', (call) => {
+  test.each([deploy, fund, release, resolve])('$fn passes, with hash, sequence, bounds and fee', (call) => {
     const verdict = verifyEnvelope(envelope(call), call, context);
     expect(verdict).toMatchObject({ verdict: 'OK', sequence: 42n, maxTime: CHAIN_TIME + 300, fee: 61_000n });
     if (verdict.verdict !== 'OK') return;
@@ -214,6 +226,19 @@ describe('a tampered envelope is refused', () => {
     }
   });
 
+  test('a resolution with another payee, another share, or one payee more', () => {
+    const [buyer, seller] = resolve.distributions;
+    for (const distributions of [
+      [{ address: wallet('thief'), amount: 400n }, seller],
+      [{ address: wallet('buyer'), amount: 401n }, seller],
+      [buyer, seller, { address: wallet('thief'), amount: 1n }],
+    ]) {
+      const args = expectedInvocation({ ...resolve, distributions } as EscrowCall, { ...context, salt: null });
+      const operations = [invoke(args, [expectedAuth(resolve, args, assetContract)])];
+      expect(differences(verifyEnvelope(envelope(resolve, { operations }), resolve, context))).toContain('argument 1');
+    }
+  });
+
   test('an extra operation, another kind of operation, or none', () => {
     const { args, auth } = honest(fund);
     const payment = Operation.payment({ destination: wallet('thief'), asset: Asset.native(), amount: '1' });
@@ -265,6 +290,19 @@ describe('a tampered envelope is refused', () => {
       differences(verifyEnvelope(envelope(fund, change), fund, context));
     expect(fields({ resourceFee: context.feeCap })).toEqual(['fee']);
     expect(fields({ readWrite: [dataKey(contract('somebody else'))] })).toEqual(['footprint']);
+  });
+
+  test('more writes than the call has entries; its payees are among them, and what was archived may be restored', () => {
+    const trustlines = (count: number): xdr.LedgerKey[] =>
+      Array.from({ length: count }, (_, index) =>
+        xdr.LedgerKey.account(new xdr.LedgerKeyAccount({ accountId: key(`payee ${index}`).xdrPublicKey() })),
+      );
+    const fields = (call: EscrowCall, readWrite: xdr.LedgerKey[]) =>
+      verifyEnvelope(envelope(call, { readWrite }), call, context);
+    expect(differences(fields(release, trustlines(17)))).toEqual(['footprint']);
+    expect(fields(resolve, trustlines(18))).toMatchObject({ verdict: 'OK' });
+    const code = xdr.LedgerKey.contractCode(new xdr.LedgerKeyContractCode({ hash: 'ab'.repeat(32) }));
+    expect(fields(deploy, [code, dataKey(context.factory.contractId)])).toMatchObject({ verdict: 'OK' });
   });
 
   test('an envelope that is signed, wrapped, not canonical or no envelope', () => {
