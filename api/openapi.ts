@@ -25,7 +25,7 @@ const Problem = z
   })
   .meta({ id: 'Problem', description: 'Problem document (RFC 9457)' });
 
-const IdempotencyKey = z.string().max(IDEMPOTENCY_KEY_MAX).optional().meta({
+const IdempotencyKey = z.string().max(IDEMPOTENCY_KEY_MAX).meta({
   description: 'The same key with the same request has the same result, also while the first call runs',
 });
 const Prefer = z
@@ -68,7 +68,9 @@ export function openApiDocument(routes: readonly Route[]): ReturnType<typeof cre
 function operation(route: Route): ZodOpenApiOperationObject {
   const keyed = route.access.keys !== 'public';
   const headers = {
-    ...(route.method === 'post' ? { 'Idempotency-Key': IdempotencyKey } : {}),
+    ...(route.method === 'post'
+      ? { 'Idempotency-Key': route.needsKey === true ? IdempotencyKey : IdempotencyKey.optional() }
+      : {}),
     ...(route.waits === true ? { Prefer } : {}),
     ...(keyed && route.method !== 'get' ? { 'X-Actor': Actor } : {}),
   };
@@ -125,6 +127,7 @@ function problems(route: Route): ZodOpenApiOperationObject['responses'] {
     for (const reason of ['MALFORMED_JSON', 'INVALID_HEADER', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'] as const)
       reasons.add(reason);
   if (route.method === 'post') reasons.add('IDEMPOTENCY_KEY_REUSED');
+  if (route.needsKey === true) reasons.add('IDEMPOTENCY_KEY_REQUIRED');
   const byStatus = Map.groupBy(reasons, (reason) => REASON_TABLE[reason].status);
   return Object.fromEntries(
     [...byStatus]

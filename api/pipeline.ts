@@ -66,6 +66,8 @@ async function answerOf(
 
 async function takeKey(ctx: Context, route: Route, deps: ApiDeps, auth: Authenticated, body: unknown) {
   const key = ctx.get('idempotency-key');
+  if (key === '' && route.needsKey === true)
+    throw new Refusal('IDEMPOTENCY_KEY_REQUIRED', 'send an Idempotency-Key and keep it for repeats');
   if (route.method !== 'post' || key === '') return null;
   if (key.length > IDEMPOTENCY_KEY_MAX || !isStorable(key))
     throw new Refusal('INVALID_HEADER', `Idempotency-Key: 1 to ${IDEMPOTENCY_KEY_MAX} characters`);

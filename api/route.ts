@@ -62,6 +62,8 @@ export interface Route {
   readonly waits?: boolean;
   /** kind of the resource whose id is allotted before the work begins, so that a repeat finds it */
   readonly allots?: IdKind;
+  /** it moves money outward: a call without Idempotency-Key is refused */
+  readonly needsKey?: boolean;
   /** the answer holds a secret: it is stored sealed (F42) */
   readonly secret?: boolean;
   readonly answers: Readonly<Record<number, AnswerShape>>;

@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { docsRoutes } from './docs/pages.ts';
 import { openApiDocument } from './openapi.ts';
+import { ADJUSTMENT_ROUTES } from './resources/adjustments.ts';
 import { API_KEY_ROUTES } from './resources/api-keys.ts';
 import { BALANCE_ROUTES } from './resources/balances.ts';
 import { CONFIG_ROUTES } from './resources/config.ts';
@@ -14,6 +15,7 @@ import { sandboxRoutes } from './resources/sandbox.ts';
 import { TIMELINE_ROUTES } from './resources/timeline.ts';
 import { USER_ROUTES } from './resources/users.ts';
 import { WALLET_ROUTES } from './resources/wallets.ts';
+import { WITHDRAWAL_ROUTES } from './resources/withdrawals.ts';
 import type { Route } from './route.ts';
 
 /** The sandbox's routes exist with a sandbox only: elsewhere they are 404 like any unknown path. */
@@ -30,6 +32,8 @@ export function routesOf({ sandboxControlUrl }: Pick<Config, 'sandboxControlUrl'
     ...ORDER_ROUTES,
     ...ORDER_VERB_ROUTES,
     ...TIMELINE_ROUTES,
+    ...WITHDRAWAL_ROUTES,
+    ...ADJUSTMENT_ROUTES,
     ...EVENT_ROUTES,
     ...(sandboxControlUrl === null ? [] : sandboxRoutes(sandboxControlUrl)),
     ...docsRoutes(() => (document ??= openApiDocument(routes))),

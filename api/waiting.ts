@@ -1,5 +1,6 @@
 /** Waiting for something to become true: short looks at the database, ended by time or by shutdown. */
 import { setTimeout } from 'node:timers/promises';
+import type { Answer, Call } from './route.ts';
 
 /**
  * Looks until `look` finds something, the time is up, or the process stops.
@@ -21,4 +22,25 @@ export async function waitFor<T>(
 /** Resolves after `ms`, or at once when the signal is aborted. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await setTimeout(ms, undefined, { signal }).catch(() => undefined);
+}
+
+/** GET of a resource; with `If-None-Match` and `Prefer: wait=N` the answer comes when it has changed, else 304. */
+export async function whenChanged<T extends { readonly version: number }>(
+  call: Call,
+  look: () => Promise<T>,
+  answer: (resource: T) => Answer,
+): Promise<Answer> {
+  const isKnown = ({ version }: T): boolean =>
+    call.ifNoneMatch !== null && new RegExp(`^(W/)?"?${version}"?$`).test(call.ifNoneMatch.trim());
+  const now = await look();
+  const changed = isKnown(now)
+    ? await waitFor(
+        async () => {
+          const next = await look();
+          return isKnown(next) ? null : next;
+        },
+        { ms: (call.wait ?? 0) * 1_000, signal: call.deps.stopping },
+      )
+    : now;
+  return changed === null ? { status: 304, headers: { ETag: `"${now.version}"` } } : answer(changed);
 }
