@@ -5,8 +5,8 @@
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { DeadlineTerms } from '../domain/order/deadlines.ts';
 import type { Destination } from '../domain/payment/shapes.ts';
-import type { AdjustmentDirection, OrderVerb, PaymentKind } from '../domain/statuses.ts';
-import type { PaymentRef } from '../domain/intents.ts';
+import type { AdjustmentDirection, OrderVerb, PaymentKind, PaymentProviderName } from '../domain/statuses.ts';
+import type { Evidence, PaymentRef } from '../domain/intents.ts';
 
 /** Who asked, and under which request id everything that follows is found again. */
 export interface Origin {
@@ -37,6 +37,13 @@ export interface CreateOrder extends Origin {
   readonly auto: boolean;
   readonly deadlines: DeadlineTerms;
   readonly metadata: Record<string, string>;
+  /** in the order of their index; absent for an order without */
+  readonly milestones?: readonly {
+    readonly milestone_ref: string;
+    readonly title: string;
+    readonly amount: string;
+    readonly seller_id: string;
+  }[];
 }
 
 /** A verb on an order. `operation_id` is chosen by the caller so that it can look for it on the row. */
@@ -45,8 +52,13 @@ export interface VerbRequest extends Origin {
   readonly reason: string | null;
 }
 
-export interface DeliverRequest extends VerbRequest {
-  readonly evidence: readonly { readonly type: string; readonly value: string; readonly note: string | null }[];
+/** A verb about parts of an order: milestones by their references, or all that can take it. */
+export interface PartsRequest extends VerbRequest {
+  readonly milestone_refs?: readonly string[] | null;
+}
+
+export interface DeliverRequest extends PartsRequest {
+  readonly evidence: readonly Evidence[];
 }
 
 export interface ExtendRequest extends VerbRequest {
@@ -66,19 +78,21 @@ export const cancelUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('cancel');
 export const escrowUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('escrow');
 export const fundUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('fund');
 export const deliverUpdate = defineUpdate<OrderAnswer, [DeliverRequest]>('deliver');
-export const releaseUpdate = defineUpdate<OrderAnswer, [VerbRequest]>('release');
+export const completeMilestoneUpdate = defineUpdate<OrderAnswer, [DeliverRequest]>('complete_milestone');
+export const releaseMilestoneUpdate = defineUpdate<OrderAnswer, [PartsRequest]>('release_milestone');
+export const releaseUpdate = defineUpdate<OrderAnswer, [PartsRequest]>('release');
+export const refundUpdate = defineUpdate<OrderAnswer, [PartsRequest]>('refund');
 export const extendUpdate = defineUpdate<OrderAnswer, [ExtendRequest]>('extend');
 
 /** A deposit was booked for the buyer, or a wallet the order waits for became ready: look again. */
 export const orderWakeSignal = defineSignal<[{ readonly cause: 'DEPOSIT' | 'WALLET' | 'RESUME' }]>('wake');
+/** The marketplace's test clock went on: deadlines may be over now. */
+export const clockAdvancedSignal = defineSignal<[{ readonly offset_ms: number }]>('clock_advanced');
 /** Money moved on the order's contract in a transaction that is not ours. */
 export const foreignTransactionSignal = defineSignal<[{ readonly transaction_hash: string }]>('foreign_transaction');
 
-/** Update names by verb, as far as they exist; the façade refuses others. */
-export type DrivenVerb = Extract<
-  OrderVerb,
-  'reserve' | 'cancel' | 'escrow' | 'fund' | 'deliver' | 'release' | 'extend'
->;
+/** Verbs that drive the order's workflow; a dispute brings more along. */
+export type DrivenVerb = Exclude<OrderVerb, 'dispute'>;
 
 export interface WalletInput {
   readonly wallet_id: string;
@@ -97,6 +111,12 @@ export interface CreateUser extends Origin {
   readonly external_user_id: string;
   readonly email: string | null;
   readonly metadata: Record<string, string>;
+  /** how the wallet begins, as its provider said; absent: we make it, keys included */
+  readonly wallet?: {
+    readonly provider: PaymentProviderName;
+    readonly status: 'PROVISIONING' | 'READY';
+    readonly address: string | null;
+  };
 }
 
 export interface UserAnswer {

@@ -1,21 +1,24 @@
 /** Users and their wallet rows, as the wallet workflow writes them: one transaction each, safe to run twice. */
 import { sql } from 'kysely';
-import { recordChange } from '../../db/events.ts';
+import { appendEvents, recordChange } from '../../db/events.ts';
 import { userResource } from '../../db/resources/user.ts';
-import { type Sql, inTransaction } from '../../db/sql.ts';
+import { walletResource } from '../../db/resources/wallet.ts';
+import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import type { EventType } from '../../domain/events/index.ts';
 import type { ChangeUser, CreateUser, Origin, UserAnswer } from '../../workflows/messages.ts';
 import { correlation } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
 
-export function createUserActivities({ orm }: Pick<Deps, 'orm'>) {
+export function createUserActivities({ orm, history, network }: Pick<Deps, 'orm' | 'history' | 'network'>) {
   return {
     /**
      * Inserts the user and the wallet. A known external id is answered with the user it belongs to.
-     * @throws ApplicationFailure USER_ALREADY_EXISTS (`user_id`) when a given field differs
+     * @throws ApplicationFailure USER_ALREADY_EXISTS (`user_id`) when a given field differs; VALIDATION_ERROR when the
+     *   address belongs to another wallet
      */
     async createUser(request: CreateUser): Promise<UserAnswer> {
+      const cursor = request.wallet?.status === 'READY' ? await birthCursor() : null;
       return inTransaction(orm, async (trx) => {
         const { rows } = await sql<{ id: string }>`
           insert into users (id, marketplace_id, external_user_id, email, status, metadata, created_at, updated_at)
@@ -23,11 +26,9 @@ export function createUserActivities({ orm }: Pick<Deps, 'orm'>) {
             ${JSON.stringify(request.metadata)}::jsonb, now(), now())
           on conflict do nothing returning id`.execute(trx);
         if (rows.length === 0) return existing(trx, request);
-        await sql`
-          insert into wallets (id, marketplace_id, user_id, kind, provider, status, created_at, updated_at)
-          values (${request.wallet_id}, ${request.marketplace_id}, ${request.user_id}, 'USER', 'crypto-native',
-            'PROVISIONING', now(), now())`.execute(trx);
+        await insertWallet(trx, request, cursor);
         await recordUserEvent(trx, request.user_id, request.marketplace_id, request, 'user.created', {});
+        if (request.wallet?.status === 'READY') await recordReady(trx, request);
         return { user_id: request.user_id, created: true };
       });
     },
@@ -56,6 +57,45 @@ export function createUserActivities({ orm }: Pick<Deps, 'orm'>) {
       });
     },
   };
+
+  /** Where the stream of a wallet that exists already begins: where the reader is, which is never later than now (F28). */
+  async function birthCursor(): Promise<string> {
+    const { rows } = await sql<{ cursor: string }>`
+      select cursor from network_cursors where network = ${network.name} and reader = 'payments'`.execute(pool(orm));
+    return rows[0]?.cursor ?? history.nowCursor();
+  }
+}
+
+async function insertWallet(trx: Sql, request: CreateUser, cursor: string | null): Promise<void> {
+  const { provider, status, address } = request.wallet ?? NEW_CUSTODIAL;
+  // Whoever named an address of ours would get what is paid to it booked to himself.
+  const { rows } = await sql<{ id: string }>`
+    insert into wallets (id, marketplace_id, user_id, kind, provider, status, address, birth_cursor, stream_cursor,
+      created_at, updated_at)
+    select ${request.wallet_id}, ${request.marketplace_id}, ${request.user_id}, 'USER', ${provider}, ${status}, ${address},
+      ${cursor}, ${cursor}, now(), now()
+    where not exists (select from wallets where address = ${address} and provider = 'crypto-native')
+    on conflict do nothing returning id`.execute(trx);
+  if (rows[0] !== undefined) return;
+  const detail = 'the address belongs to another wallet';
+  throw refuse('VALIDATION_ERROR', detail, { errors: [{ pointer: '/wallet/address', code: 'ADDRESS_TAKEN', detail }] });
+}
+
+const NEW_CUSTODIAL = { provider: 'crypto-native', status: 'PROVISIONING', address: null } as const;
+
+async function recordReady(trx: Sql, request: CreateUser): Promise<void> {
+  await appendEvents(trx, [
+    {
+      type: 'wallet.ready',
+      marketplaceId: request.marketplace_id,
+      resource: { type: 'wallet', id: request.wallet_id },
+      object: await walletResource(trx, request.wallet_id),
+      change: {},
+      actor: request.actor,
+      requestId: request.request_id,
+      ...correlation(),
+    },
+  ]);
 }
 
 interface StoredUser {
@@ -68,14 +108,20 @@ interface StoredUser {
 
 /** An empty field was not given and is not compared. */
 async function existing(trx: Sql, request: CreateUser): Promise<UserAnswer> {
-  const { rows } = await sql<StoredUser>`
-    select id, marketplace_id, email, metadata, status from users
-    where marketplace_id = ${request.marketplace_id} and external_user_id = ${request.external_user_id}`.execute(trx);
+  const { rows } = await sql<StoredUser & { provider: string; address: string | null }>`
+    select u.id, u.marketplace_id, u.email, u.metadata, u.status, w.provider, w.address from users u
+    join wallets w on w.user_id = u.id and w.kind = 'USER'
+    where u.marketplace_id = ${request.marketplace_id} and u.external_user_id = ${request.external_user_id}`.execute(
+    trx,
+  );
   const user = rows[0];
   if (user === undefined) throw refuse('NOT_FOUND', `user ${request.user_id} belongs to another external id`);
   const differs =
     (request.email !== null && request.email !== user.email) ||
-    (Object.keys(request.metadata).length > 0 && !same(request.metadata, user.metadata));
+    (Object.keys(request.metadata).length > 0 && !same(request.metadata, user.metadata)) ||
+    (request.wallet != null &&
+      (request.wallet.provider !== user.provider ||
+        (request.wallet.address !== null && request.wallet.address !== user.address)));
   if (differs) {
     const message = 'a user with this external id exists with other data';
     throw refuse('USER_ALREADY_EXISTS', message, { user_id: user.id });
