@@ -36,7 +36,7 @@ export const ChainTransaction = defineEntity({
     bookedAt: p.datetime(3).nullable(),
   },
   uniques: [{ properties: ['intentKey', 'attempt'] }],
-  indexes: [{ properties: ['orderId'] }, { properties: ['status'] }],
+  indexes: [{ properties: ['orderId'] }, { properties: ['status'] }, { properties: ['source', 'sequence'] }],
 });
 export type ChainTransactionRow = InferEntity<typeof ChainTransaction>;
 

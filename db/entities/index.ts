@@ -1,6 +1,7 @@
 import { ChainEnvelope, ChainTransaction, SourceLease } from './chain.ts';
 import { Attention, AuditEntry, Event, IdempotencyKey, ResourceCounter } from './messages.ts';
 import { Escrow, Milestone, Order, Settlement, TestClock } from './orders.ts';
+import { TemporalCluster, UnaccountedTransaction } from './recovery.ts';
 import { SigningRequest } from './signing-requests.ts';
 import { Payment } from './payments.ts';
 import { ProviderLimit, ProviderTurn } from './providers.ts';
@@ -27,6 +28,8 @@ export const ENTITIES = [
   ChainTransaction,
   ChainEnvelope,
   SourceLease,
+  TemporalCluster,
+  UnaccountedTransaction,
   ProviderLimit,
   ProviderTurn,
   SigningRequest,

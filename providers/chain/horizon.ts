@@ -9,7 +9,8 @@ import type { Asset, Movement } from '../../domain/chain.ts';
 import { parseAmount } from '../../domain/money.ts';
 import { ProviderError } from '../errors.ts';
 import { json, open, statusError } from '../http.ts';
-import type { ChainHistory, HistoryHead, TransactionOutcome } from './port.ts';
+import { namesIn } from './names.ts';
+import type { ChainHistory, HistoryHead, SourceTransaction, TransactionOutcome } from './port.ts';
 
 /** Below the limit of an attempt. */
 const DEFAULT_TIMEOUT_MS = 8_000;
@@ -52,6 +53,19 @@ const transactionShape = z.object({
   fee_charged: text.regex(/^\d+$/),
   result_xdr: text,
 });
+
+const sourceTransactionShape = z.object({
+  paging_token: text,
+  hash: text,
+  inner_transaction: z.object({ hash: text }).optional(),
+  source_account: text,
+  source_account_sequence: text.regex(/^\d+$/),
+  successful: z.boolean(),
+  ledger: z.number().int(),
+  created_at: text,
+  envelope_xdr: text,
+});
+const transactionsShape = z.object({ _embedded: z.object({ records: z.array(sourceTransactionShape) }) });
 
 type Change = Pick<Movement, 'kind' | 'from' | 'to' | 'asset' | 'amount'>;
 
@@ -132,6 +146,17 @@ function landedOutcome(
   };
 }
 
+function sourceTransaction(record: z.infer<typeof sourceTransactionShape>): SourceTransaction {
+  return {
+    hash: record.inner_transaction?.hash ?? record.hash,
+    sequence: BigInt(record.source_account_sequence),
+    ledger: record.ledger,
+    successful: record.successful,
+    closedAt: record.created_at,
+    names: namesIn(record.envelope_xdr),
+  };
+}
+
 /** Reads the stream until something with an id comes (true), Horizon says goodbye (false), or it breaks (throws). */
 async function firstEvent(body: ReadableStream<Uint8Array>): Promise<boolean> {
   let seen: boolean | undefined;
@@ -206,6 +231,19 @@ export function createChainHistory(deps: { readonly url: string; readonly timeou
       if (answer === null) return { status: 'ABSENT', latestLedger, latestClosedAt, oldestLedger };
       const page = await get(`/transactions/${hash}/operations?limit=${MAX_PAGE}&order=asc`);
       return landedOutcome(shaped(transactionShape, answer, 'transaction'), shaped(paymentsShape, page, 'operations'));
+    },
+    transactionsOf: async (source, after) => {
+      const found: SourceTransaction[] = [];
+      for (let cursor = ''; ; ) {
+        const path = `/accounts/${source}/transactions?order=desc&limit=${MAX_PAGE}&cursor=${cursor}`;
+        const { records } = shaped(transactionsShape, await get(path), 'transactions')._embedded;
+        // The list holds all that touched the account; only the account's own use its sequence numbers.
+        const own = records.filter(({ source_account }) => source_account === source);
+        const newer = own.filter((record) => BigInt(record.source_account_sequence) > after);
+        found.push(...newer.map(sourceTransaction));
+        cursor = records.at(-1)?.paging_token ?? '';
+        if (newer.length < own.length || records.length < MAX_PAGE) return found;
+      }
     },
     nowCursor: async () => {
       const page = shaped(ledgersShape, await get('/ledgers?order=desc&limit=1'), 'ledgers');

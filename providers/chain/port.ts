@@ -102,6 +102,19 @@ export interface HistoryHead extends Head {
   readonly latestClosedAt: number;
 }
 
+/** A landed transaction as its source account's history lists it. */
+export interface SourceTransaction {
+  /** of the inner transaction, if it was fee-bumped: the hash by which ours are known */
+  readonly hash: string;
+  readonly sequence: bigint;
+  readonly ledger: number;
+  readonly successful: boolean;
+  /** ISO time of the ledger close */
+  readonly closedAt: string;
+  /** every address, contract and text that the transaction names, once each */
+  readonly names: readonly string[];
+}
+
 export interface ChainHistory {
   head(): Promise<HistoryHead>;
   /** By outer or inner hash; absent as of a ledger that was there before it was looked for. */
@@ -119,6 +132,11 @@ export interface ChainHistory {
     limit: number;
     signal?: AbortSignal;
   }): Promise<{ movements: Movement[]; cursor: string; complete: boolean }>;
+  /**
+   * Transactions that used a sequence number of the account above `after`, newest first; failed ones too.
+   * Asks page by page until it is there or the provider's history ends.
+   */
+  transactionsOf(source: string, after: bigint): Promise<SourceTransaction[]>;
   /** Resolves when something after `cursor` may be there (server-sent event), or after `holdMs`. */
   waitForMovement(query: { account?: string; cursor: string; holdMs: number; signal: AbortSignal }): Promise<void>;
 }

@@ -1,0 +1,136 @@
+/**
+ * Transactions of our own accounts that our rows do not know. Every one of ours is stored before it is sent, so there are
+ * some only when the rows were restored to an earlier state (or a key is not ours alone). What they did cannot be told
+ * from rows that never heard of them: nothing of it is sent again, whoever it concerns is parked.
+ */
+import type { ApplicationFailure } from '@temporalio/common';
+import { sql } from 'kysely';
+import { type Sql, inTransaction, pool } from '../../db/sql.ts';
+import type { SourceTransaction } from '../../providers/chain/port.ts';
+import { raiseAttention } from '../attention.ts';
+import type { Deps } from '../context.ts';
+import { refuse } from '../failure.ts';
+import type { Target } from './target.ts';
+
+/** An account's sequence numbers begin at its ledger of creation, shifted by this many bits. */
+const BIRTH_BITS = 32n;
+/** Accounts that are looked at together. */
+const AT_ONCE = 10;
+
+/** Those whose keys are ours alone: the sponsor may be used by hand, an own wallet by its user. */
+const OURS_ALONE = sql`provider = 'crypto-native' and kind <> 'SPONSOR'`;
+
+/** The last sequence number of `source` that a transaction of ours may have used, as far as the rows know. */
+const lastKnown = (source: unknown) => sql`greatest(
+  (select max(sequence) from chain_transactions where source = ${source} and status not in ('PREPARED', 'DEAD')),
+  (select max(sequence) from unaccounted_transactions where source = ${source}))`;
+
+/**
+ * Before an envelope is stored: does the chain know more of its accounts than the rows do?
+ * @param sequence the envelope's; the chain's next for the source when it was built
+ * @returns BOOKS_DIFFER when it does, which parks: nothing was signed; else null
+ */
+export async function unaccountedAt(db: Sql, target: Target, sequence: bigint): Promise<ApplicationFailure | null> {
+  const { source, signatories, orderId } = target;
+  const names = [source, ...signatories.map(({ address }) => address)];
+  const { rows } = await sql<{ ours: boolean; known: string | null; open: string[] }>`
+    select exists (select from wallets where address = ${source} and ${OURS_ALONE}) as ours,
+      ${lastKnown(source)}::text as known,
+      array(select hash from unaccounted_transactions where settled_at is null and involved && (${names}::text[] ||
+        array(select unnest(array[e.id, e.contract_id]) from escrows e where e.order_id = ${orderId}))) as open`.execute(
+    db,
+  );
+  const [found] = rows;
+  if (found === undefined) throw new Error('a select without from has one row');
+  if (found.open.length > 0)
+    return refuse('BOOKS_DIFFER', 'transactions that the rows do not know may have done this already', {
+      transactions: found.open,
+    });
+  if (found.ours && isAhead(sequence - 1n, found.known))
+    return refuse('BOOKS_DIFFER', `${source} was used by transactions that the rows do not know`, {
+      source,
+      last_known: found.known,
+      on_chain: String(sequence - 1n),
+    });
+  return null;
+}
+
+/** The same where no envelope could be built. @throws ProviderError */
+export async function unaccountedNow(deps: Pick<Deps, 'rpc'>, db: Sql, target: Target) {
+  const { value } = await deps.rpc.account(target.source);
+  return value === null ? null : unaccountedAt(db, target, value.sequence + 1n);
+}
+
+/** @param used the last sequence number that the chain says was used */
+function isAhead(used: bigint, known: string | null): boolean {
+  const birth = (used >> BIRTH_BITS) << BIRTH_BITS;
+  return used > (known === null || BigInt(known) < birth ? birth : BigInt(known));
+}
+
+export interface Unaccounted {
+  readonly hash: string;
+  readonly source: string;
+  readonly ledger: number;
+  readonly involved: readonly string[];
+}
+
+/**
+ * Asks the chain for every account of ours and writes down what the rows do not know. Repeatable: what was found is
+ * known from then on. One attention item per transaction.
+ * @returns what was found now
+ * @throws ProviderError
+ */
+export async function findUnaccounted(
+  deps: Pick<Deps, 'orm' | 'rpc' | 'history' | 'network'>,
+  workflowId: string,
+): Promise<Unaccounted[]> {
+  const { rows } = await sql<{ address: string; known: string | null }>`
+    select w.address, ${lastKnown(sql`w.address`)}::text as known from wallets w
+    where w.address is not null and w.status <> 'CLOSED' and ${OURS_ALONE} order by w.id`.execute(pool(deps.orm));
+  const found: Unaccounted[] = [];
+  for (let from = 0; from < rows.length; from += AT_ONCE) {
+    const some = await Promise.all(
+      rows.slice(from, from + AT_ONCE).map(async ({ address, known }) => {
+        const account = (await deps.rpc.account(address)).value;
+        if (account === null || !isAhead(account.sequence, known)) return [];
+        return deps.history.transactionsOf(address, known === null ? 0n : BigInt(known));
+      }),
+    );
+    for (const [index, transactions] of some.entries())
+      for (const transaction of transactions)
+        found.push(...(await remember(deps, workflowId, rows[from + index]?.address ?? '', transaction)));
+  }
+  return found;
+}
+
+async function remember(
+  deps: Pick<Deps, 'orm' | 'network'>,
+  workflowId: string,
+  source: string,
+  { hash, sequence, ledger, successful, closedAt, names }: SourceTransaction,
+): Promise<Unaccounted[]> {
+  return inTransaction(deps.orm, async (trx) => {
+    // A failed transaction used its number and did nothing else.
+    const { rows } = await sql<{ involved: string[] }>`
+      insert into unaccounted_transactions (hash, source, sequence, ledger, successful, closed_at, involved, found_at,
+        settled_at)
+      select ${hash}, ${source}, ${sequence}, ${ledger}, ${successful}, ${closedAt}, array(
+          select address from wallets where address = any(${names}::text[]) and kind in ('USER', 'FEE')
+          union select unnest(array[id, contract_id]) from escrows
+            where id = any(${names}::text[]) or contract_id = any(${names}::text[])),
+        clock_timestamp(), case when ${successful} then null else clock_timestamp() end
+      where not exists (select from chain_transactions where inner_hash = ${hash} and status not in ('PREPARED', 'DEAD'))
+      on conflict do nothing returning array_remove(involved, null) as involved`.execute(trx);
+    const [row] = rows;
+    if (row === undefined) return [];
+    if (successful)
+      await raiseAttention(trx, {
+        marketplaceId: null,
+        resource: { type: 'transaction', id: hash },
+        workflowId,
+        reason: 'BOOKS_DIFFER',
+        detail: { matter: 'a transaction of ours that the rows do not know', source, ledger, involved: row.involved },
+      });
+    return [{ hash, source, ledger, involved: row.involved }];
+  });
+}
