@@ -48,6 +48,35 @@ program
   .option(...ENV_FILE)
   .action(async (options: ServiceOptions) => (await import('./vault.ts')).runVaultRotate(options));
 
+const channels = program
+  .command('channels')
+  .description('accounts whose sequence numbers deploys and payments use: one transaction each per ledger');
+channels
+  .command('create')
+  .description('bring their number up to N and wait until they are on chain; repeatable')
+  .argument('<N>', 'how many there are afterwards')
+  .option(...ENV_FILE)
+  .action(async (text: string, options: ServiceOptions) => {
+    const { CHANNELS_MAX, runChannelsCreate } = await import('./channels.ts');
+    const count = /^\d{1,6}$/.test(text) ? Number.parseInt(text, 10) : 0;
+    if (count < 1 || count > CHANNELS_MAX) throw new Error(`N is a whole number from 1 to ${CHANNELS_MAX}`);
+    await runChannelsCreate(count, options);
+  });
+channels
+  .command('list')
+  .description('one JSON line each: address, status, transactions waiting')
+  .option(...ENV_FILE)
+  .action(async (options: ServiceOptions) => (await import('./channels.ts')).runChannelsList(options));
+
+program
+  .command('wallets')
+  .description('wallets of users and marketplaces')
+  .command('close')
+  .description('end a wallet and take its reserves back; refused while money or an open order is on it')
+  .argument('<wallet|user>', 'id of a wallet, or of a user')
+  .option(...ENV_FILE)
+  .action(async (id: string, options: ServiceOptions) => (await import('./wallets.ts')).runWalletsClose(id, options));
+
 program
   .command('sandbox')
   .description('run the Stellar sandbox alone; options are passed on (--port, --ledger-ms, --seed, --data)')

@@ -1,5 +1,7 @@
 /** `orchestrator api`, `worker`, `migrate`: one process each, configured by the environment. */
 import { loadConfig, loadMigrationConfig } from '../config/config.ts';
+import type { Orm } from '../db/orm.ts';
+import type { WorkflowClient } from '../workflows/client.ts';
 import { stopOnSignal } from './shutdown.ts';
 
 export interface ServiceOptions {
@@ -53,3 +55,27 @@ export async function runMigrations(options: ServiceOptions): Promise<void> {
 export function loadEnvironment({ envFile }: ServiceOptions): void {
   if (envFile !== undefined) process.loadEnvFile(envFile);
 }
+export interface System {
+  readonly orm: Orm;
+  readonly workflows: WorkflowClient;
+}
+
+/** For a command that works beside the running processes: the database and the workflows, closed afterwards. */
+export async function withSystem(options: ServiceOptions, work: (system: System) => Promise<void>): Promise<void> {
+  loadEnvironment(options);
+  const config = loadConfig(process.env, 'api');
+  const [{ openOrm }, { createWorkflowClient }] = await Promise.all([
+    import('../db/orm.ts'),
+    import('../workflows/client.ts'),
+  ]);
+  const orm = await openOrm({ url: config.database.url, poolMax: 2, applicationName: 'orchestrator-command' });
+  const { taskQueuePrefix, network, paymentSource } = config;
+  const workflows = createWorkflowClient({ ...config.temporal, taskQueuePrefix, network, paymentSource });
+  try {
+    await work({ orm, workflows });
+  } finally {
+    await workflows.close();
+    await orm.close();
+  }
+}
+

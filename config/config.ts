@@ -90,8 +90,8 @@ export function loadConfig(env: Environment, role: 'api' | 'worker'): Config {
   if (values.WITHDRAWAL_MAX !== undefined && (values.WITHDRAWAL_MIN ?? 0n) > values.WITHDRAWAL_MAX)
     problems.push('WITHDRAWAL_MIN: must not exceed WITHDRAWAL_MAX');
   problems.push(...networkProblems(values));
-  refuse(problems);
-  // every variable that was asked for is there now: `refuse` threw otherwise
+  refuseProblems(problems);
+  // every variable that was asked for is there now: it threw otherwise
   return assemble(values as Parsed, servesSigning);
 }
 
@@ -102,7 +102,7 @@ export function loadConfig(env: Environment, role: 'api' | 'worker'): Config {
 export function loadMigrationConfig(env: Environment): { readonly directUrl: string } {
   const problems: string[] = [];
   const { DIRECT_URL } = read(env, ['migrate'], problems);
-  refuse(problems);
+  refuseProblems(problems);
   return { directUrl: DIRECT_URL ?? '' };
 }
 
@@ -122,7 +122,8 @@ function read(env: Environment, groups: readonly NeededBy[], problems: string[])
   return values as Partial<Parsed>;
 }
 
-function refuse(problems: readonly string[]): void {
+/** @throws ConfigError naming all of them, unless there are none */
+export function refuseProblems(problems: readonly string[]): void {
   if (problems.length === 0) return;
   const count = problems.length === 1 ? '1 environment variable is' : `${problems.length} environment variables are`;
   throw new ConfigError(

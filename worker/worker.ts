@@ -14,6 +14,7 @@ import { workflowBundle } from './bundle.ts';
 import { createDeps } from './deps.ts';
 import { startHealth } from './health.ts';
 import { type QueueSettings, queueSettings } from './queues.ts';
+import { checkNetwork } from './network.ts';
 import { startRelay } from './relay.ts';
 import { installRuntime } from './runtime.ts';
 
@@ -40,6 +41,7 @@ const ACTIVITY_POLLS = 5;
 export async function startWorker(config: Config): Promise<RunningWorker> {
   const log = createLog({ level: config.logLevel, process: 'worker' });
   installRuntime(log);
+  await checkNetwork(config, log);
   const orm = await openOrm({ url: config.database.url, poolMax: POOL_MAX, applicationName: 'orchestrator-worker' });
   const connection = await NativeConnection.connect({ address: config.temporal.address }).catch(
     async (error: unknown) => {
