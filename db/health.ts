@@ -23,6 +23,15 @@ export async function sponsorDaysLeft(db: Sql, network: string): Promise<number 
   return rows[0]?.days ?? null;
 }
 
+/** Since when which providers have not answered; those that do are not listed. */
+export async function providerOutages(db: Sql): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await sql<{ name: string; since: Date }>`
+    select resource_id as name, since from attention where resource_type = 'provider' and cleared_at is null`.execute(
+    db,
+  );
+  return new Map(rows.map(({ name, since }) => [name, new Date(since).toISOString()]));
+}
+
 export interface Backlog {
   /** seconds; 0 when everything is relayed */
   readonly oldestUnrelayedEventS: number;

@@ -27,11 +27,11 @@ interface View {
 
 const REASON = 'PROVIDER_UNAVAILABLE';
 
-/** @param options.slowMs for tests */
+/** @param options of tests */
 export function createProviderWatch(
   { orm, log }: { readonly orm: Orm; readonly log: Logger },
-  { slowMs = SLOW_MS, now = () => performance.now() }: { slowMs?: number; now?: () => number } = {},
-): ProviderWatch {
+  { now = () => performance.now() }: { readonly now?: () => number } = {},
+): ProviderWatch & { written(): Promise<void> } {
   const worker = randomUUID();
   const views = new Map<string, View>();
   const viewOf = (name: string): View => {
@@ -40,26 +40,31 @@ export function createProviderWatch(
     return view;
   };
   const due = (at: number | null): boolean => at === null || now() - at >= WRITE_MS;
-  // Nobody waits for it: a call on a provider must not fail because its outcome could not be noted.
-  const write = (name: string, work: Promise<unknown>): void => {
-    work.catch((error: unknown) => log.warn({ error, provider: name }, 'provider.outage_not_noted'));
+  // In order, and nobody waits for it: a call on a provider must not fail because its outcome could not be noted.
+  let written: Promise<void> = Promise.resolve();
+  const write = (name: string, work: () => Promise<void>): void => {
+    written = written
+      .then(work)
+      .catch((error: unknown) => log.warn({ error, provider: name }, 'provider.outage_not_noted'));
   };
 
   return {
+    /** Everything up to now is stored. */
+    written: () => written,
     answered: (name) => {
       const view = viewOf(name);
       view.failingSince = null;
       if (view.raisedAt === null && !due(view.clearedAt)) return;
       view.raisedAt = null;
       view.clearedAt = now();
-      write(name, clear(orm, log, name, worker));
+      write(name, () => clear(orm, log, name, worker));
     },
     failed: (name, error) => {
       const view = viewOf(name);
       view.failingSince ??= now();
-      if (now() - view.failingSince < slowMs || !due(view.raisedAt)) return;
+      if (now() - view.failingSince < SLOW_MS || !due(view.raisedAt)) return;
       view.raisedAt = now();
-      write(name, raise(orm, log, name, { worker, trouble: error.message.slice(0, 300) }));
+      write(name, () => raise(orm, log, name, { worker, trouble: error.message.slice(0, 300) }));
     },
   };
 }

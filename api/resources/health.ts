@@ -1,7 +1,8 @@
 /** Alive, ready, and the numbers one asks for in an incident. */
 import { z } from 'zod';
-import { backlog, schemaIsCurrent } from '../../db/health.ts';
+import { backlog, providerOutages, schemaIsCurrent, sponsorDaysLeft } from '../../db/health.ts';
 import { pool } from '../../db/sql.ts';
+import { endpointNames } from '../../domain/providers.ts';
 import type { ApiDeps } from '../deps.ts';
 import { route } from '../route.ts';
 
@@ -17,7 +18,9 @@ const DetailedSchema = ReadySchema.extend({
   monitor_lag_ledgers: z.int().nullable(),
   oldest_unrelayed_event_s: z.int(),
   parked: z.int(),
-  providers: z.record(z.string(), z.string()),
+  providers: z
+    .record(z.string(), z.string())
+    .meta({ description: '`ok`, or since when it has not answered, e.g. `down since 2026-11-22T10:00:00.000Z`' }),
   sponsor_days_left: z.number().nullable(),
   reserves_difference: z.string().nullable(),
 }).meta({ id: 'HealthDetails' });
@@ -27,6 +30,16 @@ async function readiness({ orm }: ApiDeps): Promise<z.output<typeof ReadySchema>
   const schema = await schemaIsCurrent(pool(orm)).catch(() => null);
   const checks = { database: schema !== null, schema: schema === true, config: true };
   return { status: checks.database && checks.schema ? 'ok' : 'unavailable', checks };
+}
+
+/** Every configured provider by name. */
+async function providerStates({ orm, config }: ApiDeps): Promise<Record<string, string>> {
+  const { horizonUrls, rpcUrls } = config.stellar;
+  const names = [...endpointNames('rpc', rpcUrls), ...endpointNames('horizon', horizonUrls)];
+  if (config.escrowGateway === 'trustless-work') names.push(config.escrowGateway);
+  const outages = await providerOutages(pool(orm));
+  const state = (since: string | undefined): string => (since === undefined ? 'ok' : `down since ${since}`);
+  return Object.fromEntries(names.map((name) => [name, state(outages.get(name))]));
 }
 
 export const HEALTH_ROUTES = [
@@ -62,10 +75,13 @@ export const HEALTH_ROUTES = [
     answers: { 200: DetailedSchema },
     reasons: [],
     handle: async ({ deps, auth }) => {
-      const [ready, waiting, pollers] = await Promise.all([
+      const [ready, waiting, pollers, providers, daysLeft] = await Promise.all([
         readiness(deps),
         backlog(pool(deps.orm), auth?.marketplace?.id ?? null),
         deps.workflows.orderPollers().catch(() => null),
+        providerStates(deps),
+        // The deployment's, not a marketplace's.
+        auth?.marketplace == null ? sponsorDaysLeft(pool(deps.orm), deps.config.network) : null,
       ]);
       const body = {
         ...ready,
@@ -73,8 +89,8 @@ export const HEALTH_ROUTES = [
         monitor_lag_ledgers: null,
         oldest_unrelayed_event_s: waiting.oldestUnrelayedEventS,
         parked: waiting.parked,
-        providers: {},
-        sponsor_days_left: null,
+        providers,
+        sponsor_days_left: daysLeft,
         reserves_difference: null,
       };
       return { status: 200, body };

@@ -49,10 +49,12 @@ begin
       on conflict (provider, owner) where granted_at is null
       do update set polled_at = excluded.polled_at, priority = excluded.priority;
   end if;
-  -- When as many turns have run out as those that go before need, and one more.
-  select granted_at + v_window into v_free_at from provider_turns
-    where provider = p_provider and granted_at is not null
-    order by granted_at offset greatest(0, least(v_used + v_ahead - p_limit, v_used - 1)) limit 1;
+  if v_used + v_ahead >= p_limit then
+    -- When as many turns have run out as those that go before need, and one more.
+    select granted_at + v_window into v_free_at from provider_turns
+      where provider = p_provider and granted_at is not null
+      order by granted_at offset greatest(0, least(v_used + v_ahead - p_limit, v_used - 1)) limit 1;
+  end if;
   return greatest(250, least(15000, extract(epoch from
     greatest(coalesce(v_held, v_at), coalesce(v_free_at, v_at)) - v_at) * 1000))::int;
 end $$`;
