@@ -7,6 +7,7 @@ import { foreignTransactionSignal, orderWakeSignal } from '../../workflows/messa
 import { raiseAttention } from '../attention.ts';
 import { freeOrphanedLeases } from '../chain/leases.ts';
 import type { Deps } from '../context.ts';
+import { wakePayments } from '../withdrawals/wake.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { watchSponsor } from './sponsor.ts';
 import { checkTrustlines } from './trustlines.ts';
@@ -23,6 +24,7 @@ export interface ReconcileResult {
   readonly foreign_unbooked: number;
   readonly orphaned_leases: number;
   readonly orders_waiting: number;
+  readonly payments_waiting: number;
   readonly trustlines_missing: number;
 }
 
@@ -38,6 +40,7 @@ export function createReconcileActivities(deps: Deps) {
         foreign_unbooked: await remindForeign(deps, older_than_s),
         orphaned_leases: await freeOrphanedLeases(pool(deps.orm)),
         orders_waiting: await wakeWaiting(deps, older_than_s),
+        payments_waiting: await wakePayments(deps, older_than_s),
         trustlines_missing: (await whileReachable(deps, () => checkTrustlines(deps))) ?? 0,
       };
       await whileReachable(deps, () => watchSponsor(deps));

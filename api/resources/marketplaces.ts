@@ -1,10 +1,12 @@
 /** Marketplaces: tenants, for platform keys only. */
 import { z } from 'zod';
+import { recordAudit } from '../../db/audit.ts';
 import {
   type MarketplaceTerms,
   findMarketplace,
   insertMarketplace,
   listMarketplaces,
+  setMarketplaceStatus,
   updateMarketplace,
   walletsReady,
 } from '../../db/resources/marketplace.ts';
@@ -13,12 +15,13 @@ import { PLATFORM_FEE_BPS_MAX } from '../../domain/limits.ts';
 import { DEFAULT_DEADLINES } from '../../domain/order/deadlines.ts';
 import { refuseField } from '../../domain/refusal.ts';
 import { MarketplaceSchema } from '../../domain/resources/marketplace.ts';
-import { SCOPES } from '../../domain/statuses.ts';
+import { PAYMENT_PROVIDERS, SCOPES } from '../../domain/statuses.ts';
 import {
   AmountInput,
   AssetInput,
   DeadlinesInput,
   IdParams,
+  ReasonBody,
   given,
   listAnswer,
   listOf,
@@ -44,7 +47,7 @@ const CreateBody = z.strictObject({
   name: text(100),
   ...terms,
   payment_provider: z
-    .literal('crypto-native', 'NOT_AVAILABLE: only crypto-native is available')
+    .enum(PAYMENT_PROVIDERS)
     .nullish()
     .meta({ description: 'Who holds the keys of new users’ wallets' }),
 });
@@ -68,7 +71,7 @@ async function create(call: Call<unknown, unknown, z.output<typeof CreateBody>>)
     name: body.name,
     default_asset: asset,
     platform_fee_bps: body.platform_fee_bps ?? 0,
-    payment_provider: body.payment_provider ?? 'crypto-native',
+    payment_provider: body.payment_provider ?? deps.config.paymentProvider,
     deadlines: { ...DEFAULT_DEADLINES, ...stated(body.deadlines) },
     approvalThreshold: given(body.approval_threshold),
   };
@@ -121,6 +124,37 @@ async function change(call: Call<{ id: string }, unknown, z.output<typeof Change
 
 const platform = (scope: 'read' | 'write' | 'admin') => ({ keys: 'platform', scope }) as const;
 
+/** Paused: nothing is paid out and deadlines wait; money coming in and reads go on. */
+const setStatus = (verb: 'pause' | 'resume', status: 'PAUSED' | 'ACTIVE', summary: string) =>
+  route({
+    method: 'post',
+    path: `/marketplaces/:id/${verb}`,
+    tag: 'marketplaces',
+    summary,
+    access: platform('write'),
+    params: IdParams,
+    body: ReasonBody,
+    answers: { 200: OneMarketplaceSchema },
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
+    handle: async (call) => {
+      const { id } = call.params;
+      return call.once(async (trx) => {
+        const before = found(await setMarketplaceStatus(trx, id, status), 'marketplace');
+        await recordAudit(trx, {
+          marketplaceId: id,
+          actor: call.origin.actor,
+          requestId: call.origin.request_id,
+          action: `marketplace.${verb}`,
+          resource: { type: 'marketplace', id },
+          before: { status: before },
+          after: { status, reason: given(call.body.reason) },
+        });
+        const marketplace = found(await findMarketplace(trx, id), 'marketplace');
+        return { status: 200, body: { ...marketplace, wallets_ready: await walletsReady(trx, id) } };
+      });
+    },
+  });
+
 export const MARKETPLACE_ROUTES = [
   route({
     method: 'post',
@@ -171,4 +205,10 @@ export const MARKETPLACE_ROUTES = [
     reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
     handle: change,
   }),
+  setStatus(
+    'pause',
+    'PAUSED',
+    'Pause a marketplace: nothing is paid out, no new orders; money coming in and reads go on',
+  ),
+  setStatus('resume', 'ACTIVE', 'Resume a paused marketplace'),
 ];

@@ -116,3 +116,15 @@ export async function walletsReady(db: Sql, marketplaceId: string): Promise<bool
       and kind = any(${[...SYSTEM_WALLETS]}::text[])`.execute(db);
   return rows[0]?.kinds === SYSTEM_WALLETS.length;
 }
+
+/** Pauses or resumes; @returns the status it had, or null when there is no such marketplace */
+export async function setMarketplaceStatus(
+  trx: Sql,
+  id: string,
+  status: MarketplaceResource['status'],
+): Promise<MarketplaceResource['status'] | null> {
+  const { rows } = await sql<{ status: MarketplaceResource['status'] }>`
+    update marketplaces m set status = ${status} from (select id, status from marketplaces where id = ${id} for update) old
+    where m.id = old.id returning old.status`.execute(trx);
+  return rows[0]?.status ?? null;
+}
