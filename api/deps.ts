@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { Orm } from '../db/orm.ts';
 import type { DestinationView } from '../domain/payment/destination.ts';
+import type { PaymentProviders } from '../providers/payment/port.ts';
 import type { WorkflowClient } from '../workflows/client.ts';
 
 /** What the chain says that an address holds, in stroops, read at one ledger; for comparing our books with it. */
@@ -24,6 +25,8 @@ export interface ApiDeps {
   /** the only looks at the chain: everything else the API reads from its tables */
   readonly chainBalance: ReadChainBalance;
   readonly chainDestination: ReadDestination;
+  /** where a user's money is: in our books, or on the chain */
+  readonly payments: PaymentProviders;
   readonly log: Logger;
   /** aborted on shutdown: whoever waits answers at once */
   readonly stopping: AbortSignal;

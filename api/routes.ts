@@ -9,10 +9,13 @@ import { CONFIG_ROUTES } from './resources/config.ts';
 import { EVENT_ROUTES } from './resources/events.ts';
 import { HEALTH_ROUTES } from './resources/health.ts';
 import { MARKETPLACE_ROUTES } from './resources/marketplaces.ts';
+import { MILESTONE_ROUTES } from './resources/milestones.ts';
 import { ORDER_VERB_ROUTES } from './resources/order-verbs.ts';
 import { ORDER_ROUTES } from './resources/orders.ts';
 import { sandboxRoutes } from './resources/sandbox.ts';
 import { TIMELINE_ROUTES } from './resources/timeline.ts';
+import { TEST_CLOCK_ROUTES } from './resources/test-clocks.ts';
+import { SIGNING_REQUEST_ROUTES } from './resources/signing-requests.ts';
 import { USER_ROUTES } from './resources/users.ts';
 import { WALLET_ROUTES } from './resources/wallets.ts';
 import { WITHDRAWAL_ROUTES } from './resources/withdrawals.ts';
@@ -30,12 +33,14 @@ export function routesOf({ sandboxControlUrl }: Pick<Config, 'sandboxControlUrl'
     ...WALLET_ROUTES,
     ...BALANCE_ROUTES,
     ...ORDER_ROUTES,
+    ...MILESTONE_ROUTES,
     ...ORDER_VERB_ROUTES,
     ...TIMELINE_ROUTES,
     ...WITHDRAWAL_ROUTES,
     ...ADJUSTMENT_ROUTES,
+    ...SIGNING_REQUEST_ROUTES,
     ...EVENT_ROUTES,
-    ...(sandboxControlUrl === null ? [] : sandboxRoutes(sandboxControlUrl)),
+    ...(sandboxControlUrl === null ? [] : [...sandboxRoutes(sandboxControlUrl), ...TEST_CLOCK_ROUTES]),
     ...docsRoutes(() => (document ??= openApiDocument(routes))),
   ];
   return routes;

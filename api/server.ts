@@ -2,9 +2,10 @@
 import { type Server, createServer } from 'node:http';
 import { createLog } from '../config/log.ts';
 import type { Config } from '../config/config.ts';
-import { openOrm } from '../db/orm.ts';
+import { type Orm, openOrm } from '../db/orm.ts';
 import { ensurePlatformKey } from '../db/resources/api-key.ts';
 import { pool } from '../db/sql.ts';
+import type { PaymentProviders } from '../providers/payment/port.ts';
 import { createWorkflowClient } from '../workflows/client.ts';
 import { buildApp } from './app.ts';
 import type { ApiDeps } from './deps.ts';
@@ -25,7 +26,7 @@ export interface Api {
 /** Starts serving. Temporal and the chain may be down: reads work without them. */
 export async function startApi(
   config: Config,
-  outside: Pick<ApiDeps, 'chainBalance' | 'chainDestination'>,
+  outside: Pick<ApiDeps, 'chainBalance' | 'chainDestination'> & { readonly payments: (orm: Orm) => PaymentProviders },
 ): Promise<Api> {
   const log = createLog({ level: config.logLevel, process: 'api' });
   const orm = await openOrm({ url: config.database.url, poolMax: 20, applicationName: 'orchestrator-api' });
@@ -36,7 +37,15 @@ export async function startApi(
     paymentSource: config.paymentSource,
   });
   const stopping = new AbortController();
-  const deps: ApiDeps = { orm, config, workflows, ...outside, log, stopping: stopping.signal };
+  const deps: ApiDeps = {
+    orm,
+    config,
+    workflows,
+    ...outside,
+    payments: outside.payments(orm),
+    log,
+    stopping: stopping.signal,
+  };
   if (config.platformApiKeyHash !== null) await ensurePlatformKey(pool(orm), config.platformApiKeyHash);
 
   const handle = buildApp(routesOf(config), deps).callback();

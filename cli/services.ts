@@ -14,11 +14,13 @@ export interface ServiceOptions {
 export async function runApi(options: ServiceOptions): Promise<void> {
   loadEnvironment(options);
   const config = loadConfig(process.env, 'api');
-  const [{ startApi }, { createNetworkRpc }, { readDestination }, { UNWATCHED }] = await Promise.all([
+  const [{ startApi }, { createNetworkRpc }, { readDestination }, { UNWATCHED }, payment, books] = await Promise.all([
     import('../api/server.ts'),
     import('../providers/chain/network.ts'),
     import('../providers/chain/destination.ts'),
     import('../providers/limits/watch.ts'),
+    import('../providers/payment/index.ts'),
+    import('../db/ledger/statement.ts'),
   ]);
   const { passphrase, rpcUrls, requestsPerMinute } = config.stellar;
   const chain = createNetworkRpc({
@@ -30,6 +32,13 @@ export async function runApi(options: ServiceOptions): Promise<void> {
   const api = await startApi(config, {
     chainBalance: chain.assetBalance,
     chainDestination: (account, asset) => readDestination(chain, account, asset),
+    payments: (orm) =>
+      payment.createPaymentProviders({
+        ...payment.paymentNetwork(config.network, passphrase),
+        rpc: chain,
+        books: books.readBooks(orm),
+        withKey: null,
+      }),
   });
   stopOnSignal(() => api.stop());
 }
@@ -51,10 +60,6 @@ export async function runMigrations(options: ServiceOptions): Promise<void> {
   process.stdout.write(`${JSON.stringify({ event: 'migrated', migrations: done })}\n`);
 }
 
-/** Reads the file that was named, if one was. */
-export function loadEnvironment({ envFile }: ServiceOptions): void {
-  if (envFile !== undefined) process.loadEnvFile(envFile);
-}
 export interface System {
   readonly orm: Orm;
   readonly workflows: WorkflowClient;
@@ -79,3 +84,7 @@ export async function withSystem(options: ServiceOptions, work: (system: System)
   }
 }
 
+/** Reads the file that was named, if one was. */
+export function loadEnvironment({ envFile }: ServiceOptions): void {
+  if (envFile !== undefined) process.loadEnvFile(envFile);
+}

@@ -1,5 +1,6 @@
 /** One validated configuration object, read once at boot. */
 import { createHash } from 'node:crypto';
+import type { PaymentProviderName } from '../domain/statuses.ts';
 import type { TaskQueue } from '../domain/workflow-ids.ts';
 import { networkProblems } from './network.ts';
 import { VARIABLES, type NeededBy, type Parsed, type VariableName, type VaultKey } from './variables.ts';
@@ -59,7 +60,7 @@ export interface Config {
   /** null: see worker/bundle.ts */
   readonly workflowBundlePath: string | null;
   readonly paymentSource: 'shared' | 'stream';
-  readonly paymentProvider: 'crypto-native' | 'external-wallet';
+  readonly paymentProvider: PaymentProviderName;
   /** stroops */
   readonly orderLimits: { readonly min: bigint; readonly max: bigint };
   /** stroops; null: not limited. `dayMax` is per user and asset */

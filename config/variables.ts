@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { EscrowType } from '../domain/chain.ts';
 import { formatAmount, parseAmount } from '../domain/money.ts';
 import { TRUSTLESS_WORK_AMOUNT_MAX } from '../domain/limits.ts';
+import { PAYMENT_PROVIDERS } from '../domain/statuses.ts';
 import { TASK_QUEUES } from '../domain/workflow-ids.ts';
 
 /** `signing` is needed by workers that serve that queue, `migrate` by the migration command, `serving` by API and workers. */
@@ -285,7 +286,7 @@ export const VARIABLES = {
     },
   ),
   PAYMENT_PROVIDER: variable(
-    z.enum(['crypto-native', 'external-wallet']).default('crypto-native'),
+    z.enum(PAYMENT_PROVIDERS).default('crypto-native'),
     'Default provider of new marketplaces',
     {
       example: 'crypto-native',

@@ -29,6 +29,8 @@ import {
   type ExtendRequest,
   type OrderAnswer,
   type OrderInput,
+  type SubmitSignature,
+  type PartsRequest,
   type Origin,
   type PaymentAnswer,
   type PaymentInput,
@@ -41,7 +43,9 @@ import {
   cancelPaymentUpdate,
   cancelUpdate,
   changeUserUpdate,
+  clockAdvancedSignal,
   closeWalletUpdate,
+  completeMilestoneUpdate,
   createOrderUpdate,
   createPaymentUpdate,
   createUserUpdate,
@@ -49,9 +53,13 @@ import {
   escrowUpdate,
   extendUpdate,
   fundUpdate,
+  openSigningRequestUpdate,
   provisionSignal,
+  refundUpdate,
+  releaseMilestoneUpdate,
   releaseUpdate,
   reserveUpdate,
+  submitSignatureUpdate,
 } from './messages.ts';
 
 const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
@@ -61,8 +69,9 @@ const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
 
 /** A verb with what it takes. */
 export type VerbCall =
-  | { readonly verb: 'reserve' | 'cancel' | 'escrow' | 'fund' | 'release'; readonly request: VerbRequest }
-  | { readonly verb: 'deliver'; readonly request: DeliverRequest }
+  | { readonly verb: 'reserve' | 'cancel' | 'escrow' | 'fund'; readonly request: VerbRequest }
+  | { readonly verb: 'release_milestone' | 'release' | 'refund'; readonly request: PartsRequest }
+  | { readonly verb: 'deliver' | 'complete_milestone'; readonly request: DeliverRequest }
   | { readonly verb: 'extend'; readonly request: ExtendRequest };
 
 const PLAIN_UPDATES = {
@@ -70,7 +79,9 @@ const PLAIN_UPDATES = {
   cancel: cancelUpdate,
   escrow: escrowUpdate,
   fund: fundUpdate,
+  release_milestone: releaseMilestoneUpdate,
   release: releaseUpdate,
+  refund: refundUpdate,
 } as const;
 
 export interface CallOptions {
@@ -92,8 +103,14 @@ export interface WorkflowClient {
   createOrder(request: CreateOrder, options: CallOptions): Promise<OrderAnswer>;
   /** Resolves when the verb's operation has settled. @throws Refusal, NotRunning, Unavailable */
   orderVerb(orderId: string, call: VerbCall, options: CallOptions): Promise<OrderAnswer>;
+  /** Afterwards the request's row names what is to be signed. @throws Refusal, NotRunning, Unavailable */
+  openSigningRequest(orderId: string, signingRequestId: string, options: CallOptions): Promise<void>;
+  /** @throws Refusal VALIDATION_ERROR when it is not the user's signature of what was handed out; NotRunning, Unavailable */
+  submitSignature(orderId: string, signature: SubmitSignature, options: CallOptions): Promise<void>;
   /** Starts the workflow of an open order from its row. */
   resumeOrder(orderId: string): Promise<void>;
+  /** Tells open orders that their marketplace's test clock went on; what has no workflow reads it when it starts. */
+  clockAdvanced(orderIds: readonly string[], offsetMs: number): Promise<void>;
   /** Creates a withdrawal or an adjustment, or finds it. @throws Refusal, Unavailable; NotRunning when it is over */
   createPayment(request: CreatePayment, options: CallOptions): Promise<PaymentAnswer>;
   /** A workflow that does not run is started from its row. @throws Refusal, Unavailable */
@@ -239,11 +256,38 @@ function orderCalls({ client, options, taskQueue, guarded }: Context) {
         const options = { updateId, waitForStage: 'ACCEPTED' } as const;
         const update = await inTurn(orderId, () => {
           if (verb === 'deliver') return handle.startUpdate(deliverUpdate, { ...options, args: [request] });
+          if (verb === 'complete_milestone')
+            return handle.startUpdate(completeMilestoneUpdate, { ...options, args: [request] });
           if (verb === 'extend') return handle.startUpdate(extendUpdate, { ...options, args: [request] });
           return handle.startUpdate(PLAIN_UPDATES[verb], { ...options, args: [request] });
         });
         return update.result();
       }),
+
+    clockAdvanced: async (orderIds, offsetMs) => {
+      await guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+        for (const id of orderIds) {
+          const handle = client.workflow.getHandle(orderWorkflowId(id));
+          await handle.signal(clockAdvancedSignal, { offset_ms: offsetMs }).catch((error: unknown) => {
+            if (!(error instanceof WorkflowNotFoundError)) throw error;
+          });
+        }
+      });
+    },
+
+    openSigningRequest: (orderId, signing_request_id, { updateId, ...call }) =>
+      guarded(call, () =>
+        client.workflow
+          .getHandle(orderWorkflowId(orderId))
+          .executeUpdate(openSigningRequestUpdate, { updateId, args: [{ signing_request_id }] }),
+      ),
+
+    submitSignature: (orderId, signature, { updateId, ...call }) =>
+      guarded(call, () =>
+        client.workflow
+          .getHandle(orderWorkflowId(orderId))
+          .executeUpdate(submitSignatureUpdate, { updateId, args: [signature] }),
+      ),
 
     resumeOrder: (orderId) =>
       guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {

@@ -5,9 +5,10 @@ import { findUser } from '../../db/resources/user.ts';
 import { findUserWallet, walletBooks } from '../../db/resources/wallet.ts';
 import { type Sql, pool } from '../../db/sql.ts';
 import { formatAmount } from '../../domain/money.ts';
-import { Refusal, refuseField } from '../../domain/refusal.ts';
+import { refuseField } from '../../domain/refusal.ts';
 import { Amount, AssetCode, Id } from '../../domain/resources/common.ts';
 import { BalanceSchema, BalanceTransactionSchema } from '../../domain/resources/user.ts';
+import { providedWallet, readingChain } from '../chain.ts';
 import { AssetInput, IdParams, limitQuery, listBody, listOf } from '../inputs.ts';
 import { type Call, found, marketplaceOf, route } from '../route.ts';
 
@@ -54,17 +55,22 @@ export const BALANCE_ROUTES = [
     params: IdParams,
     query: z.strictObject(assetQuery),
     answers: { 200: BalanceSchema },
-    reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'UNAVAILABLE'],
     handle: async (call) => {
       const { db, asset, ...of } = await accountOf(call);
-      const now = await balance(db, { ...of, asset: asset.code });
+      const wallet = found(await findUserWallet(db, of.marketplaceId, of.userId), 'wallet');
+      const provider = call.deps.payments[wallet.provider];
+      const [{ available, reserved }, { inEscrow }] = await Promise.all([
+        readingChain(call, () => provider.getBalance(providedWallet(call, wallet), asset)),
+        balance(db, { ...of, asset: asset.code }),
+      ]);
       const body = {
         user_id: of.userId,
         asset: asset.code,
-        available: formatAmount(now.available),
-        reserved: formatAmount(now.reserved),
-        total: formatAmount(now.total),
-        in_escrow: formatAmount(now.inEscrow),
+        available: formatAmount(available),
+        reserved: formatAmount(reserved),
+        total: formatAmount(available + reserved),
+        in_escrow: formatAmount(inEscrow),
         at: new Date().toISOString(),
       };
       return { status: 200, body };
@@ -119,9 +125,13 @@ export const BALANCE_ROUTES = [
     handle: async (call) => {
       const { db, asset, ...of } = await accountOf(call);
       const wallet = found(await findUserWallet(db, of.marketplaceId, of.userId), 'wallet');
-      const { books, inFlight } = await walletBooks(db, wallet.id, asset.code);
-      const onChain = wallet.address === null ? null : await readChain(call, wallet.address, asset);
+      const { address } = wallet;
+      const onChain = address === null ? null : await readingChain(call, () => call.deps.chainBalance(address, asset));
       const chain = onChain?.value ?? 0n;
+      // What lies in a wallet of the user's own is not in our books: there is nothing to compare.
+      const { books, inFlight } = call.deps.payments[wallet.provider].custodial
+        ? await walletBooks(db, wallet.id, asset.code)
+        : { books: chain, inFlight: 0n };
       const body = {
         user_id: of.userId,
         asset: asset.code,
@@ -135,13 +145,3 @@ export const BALANCE_ROUTES = [
     },
   }),
 ];
-
-async function readChain(call: Call, address: string, asset: Account['asset']) {
-  const { chainBalance, log } = call.deps;
-  try {
-    return await chainBalance(address, asset);
-  } catch (error) {
-    log.warn({ error, request_id: call.origin.request_id }, 'chain.unreadable');
-    throw new Refusal('UNAVAILABLE', 'the chain cannot be read now');
-  }
-}

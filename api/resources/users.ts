@@ -5,10 +5,11 @@ import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { UserSchema } from '../../domain/resources/user.ts';
-import { USER_STATUSES } from '../../domain/statuses.ts';
-import type { ChangeUser } from '../../workflows/messages.ts';
+import { PAYMENT_PROVIDERS, USER_STATUSES } from '../../domain/statuses.ts';
+import type { ChangeUser, CreateUser } from '../../workflows/messages.ts';
 import { canonical } from '../hash.ts';
 import { updateIdOf } from '../idempotency.ts';
+import { readingChain } from '../chain.ts';
 import {
   IdParams,
   MetadataInput,
@@ -32,9 +33,9 @@ const CreateUserBody = z.strictObject({
   external_user_id: text(255),
   email: Email,
   wallet: z
-    .null('NOT_AVAILABLE: wallets whose key the user holds are not available; leave it out')
-    .optional()
-    .meta({ description: 'Reserved' }),
+    .strictObject({ provider: z.enum(PAYMENT_PROVIDERS), address: z.string().max(100).nullish() })
+    .nullish()
+    .meta({ description: "Only for users with their own wallet; default: the marketplace's provider" }),
   metadata: MetadataInput.nullish(),
 });
 type CreateUserBody = z.output<typeof CreateUserBody>;
@@ -53,13 +54,26 @@ const userOf = async (call: Call<{ id: string }>): Promise<UserResource> =>
 function existing(user: UserResource, body: CreateUserBody, allotted: string | null): Answer {
   const differs =
     (given(body.email) !== null && body.email !== user.email) ||
-    (given(body.metadata) !== null && canonical(body.metadata) !== canonical(user.metadata));
+    (given(body.metadata) !== null && canonical(body.metadata) !== canonical(user.metadata)) ||
+    (body.wallet != null &&
+      (body.wallet.provider !== user.wallet.provider ||
+        (given(body.wallet.address) !== null && body.wallet.address !== user.wallet.address)));
   // Ours, from a call whose answer was lost: as new as at the first call.
   if (user.id === allotted) return userAnswer(201, user);
   if (!differs) return userAnswer(200, user);
   throw new Refusal('USER_ALREADY_EXISTS', 'a given field differs from the user with this external id', {
     user_id: user.id,
   });
+}
+
+/** How the wallet begins, as its provider says; it is asked before anything is stored. */
+async function newWallet(call: Call<unknown, unknown, CreateUserBody>): Promise<NonNullable<CreateUser['wallet']>> {
+  const { deps, body } = call;
+  const { defaultAsset, paymentProvider } = marketplaceOf(call);
+  const asset = found(deps.config.assets.find(({ code }) => code === defaultAsset) ?? null, 'asset');
+  const provider = deps.payments[body.wallet?.provider ?? paymentProvider];
+  const address = given(body.wallet?.address);
+  return { provider: provider.name, ...(await readingChain(call, () => provider.initializeUser({ address, asset }))) };
 }
 
 async function createUser(call: Call<unknown, unknown, CreateUserBody>): Promise<Answer> {
@@ -80,6 +94,7 @@ async function createUser(call: Call<unknown, unknown, CreateUserBody>): Promise
       external_user_id: body.external_user_id,
       email: given(body.email),
       metadata: body.metadata ?? {},
+      wallet: await newWallet(call),
     },
     { updateId: idempotency === null ? newId('request') : updateIdOf(idempotency), timeoutMs: TIMEOUT_MS },
   );
@@ -125,7 +140,7 @@ export const USER_ROUTES = [
     body: CreateUserBody,
     allots: 'user',
     answers: { 201: UserSchema, 200: UserSchema },
-    reasons: ['VALIDATION_ERROR', 'USER_ALREADY_EXISTS'],
+    reasons: ['VALIDATION_ERROR', 'USER_ALREADY_EXISTS', 'UNAVAILABLE'],
     handle: createUser,
   }),
   route({

@@ -3,9 +3,11 @@ import QRCode from 'qrcode';
 import { z } from 'zod';
 import { findUserWallet, listMovements } from '../../db/resources/wallet.ts';
 import { pool } from '../../db/sql.ts';
+import { formatAmount } from '../../domain/money.ts';
 import type { WalletResource } from '../../domain/resources/user.ts';
 import { WalletSchema, WalletTransactionSchema } from '../../domain/resources/user.ts';
 import { WALLET_STATUSES } from '../../domain/statuses.ts';
+import { providedWallet, readingChain } from '../chain.ts';
 import { IdParams, listAnswer, listOf, pageQuery } from '../inputs.ts';
 import { type Call, found, marketplaceOf, route } from '../route.ts';
 
@@ -25,12 +27,16 @@ const DepositSchema = z
 const walletOf = async (call: Call<{ id: string }>): Promise<WalletResource> =>
   found(await findUserWallet(pool(call.deps.orm), marketplaceOf(call).id, call.params.id), 'user');
 
-/** A payment request as wallets read it (SEP-7); outside the public network it names its network. */
-function paymentUri(address: string, asset: { code: string; issuer: string }, passphrase: string | null): string {
-  const query = new URLSearchParams({ destination: address, asset_code: asset.code, asset_issuer: asset.issuer });
-  if (passphrase !== null) query.set('network_passphrase', passphrase);
-  // SEP-7 wants percent encoding; `+` for a space is a form's habit
-  return `web+stellar:pay?${query.toString().replaceAll('+', '%20')}`;
+/** What a wallet holds whose key is the user's, the chain says; the others are in our books. */
+async function withBalances(call: Call, wallet: WalletResource): Promise<WalletResource> {
+  const { payments, config } = call.deps;
+  const provider = payments[wallet.provider];
+  if (provider.custodial) return wallet;
+  const balances = config.assets.map(async (asset) => {
+    const { available } = await readingChain(call, () => provider.getBalance(providedWallet(call, wallet), asset));
+    return { asset: asset.code, amount: formatAmount(available) };
+  });
+  return { ...wallet, balances: await Promise.all(balances) };
 }
 
 async function qrCode(uri: string): Promise<string> {
@@ -47,8 +53,8 @@ export const WALLET_ROUTES = [
     access: { keys: 'marketplace', scope: 'read' },
     params: IdParams,
     answers: { 200: WalletSchema },
-    reasons: ['NOT_FOUND'],
-    handle: async (call) => ({ status: 200, body: await walletOf(call) }),
+    reasons: ['NOT_FOUND', 'UNAVAILABLE'],
+    handle: async (call) => ({ status: 200, body: await withBalances(call, await walletOf(call)) }),
   }),
   route({
     method: 'get',
@@ -61,21 +67,20 @@ export const WALLET_ROUTES = [
     reasons: ['NOT_FOUND'],
     handle: async (call) => {
       const { config } = call.deps;
-      const { status, address } = await walletOf(call);
+      const wallet = await walletOf(call);
       const { defaultAsset } = marketplaceOf(call);
       const asset = found(config.assets.find(({ code }) => code === defaultAsset) ?? null, 'asset');
-      const passphrase = config.network === 'public' ? null : config.stellar.passphrase;
-      const ready = status === 'READY' ? address : null;
-      const uri = ready === null ? null : paymentUri(ready, asset, passphrase);
+      const provider = call.deps.payments[wallet.provider];
+      const deposit = provider.getDepositInfo(providedWallet(call, wallet), asset);
       const body = {
         user_id: call.params.id,
-        status,
-        address: ready,
-        memo: null,
+        status: wallet.status,
+        address: deposit?.address ?? null,
+        memo: deposit?.memo ?? null,
         asset,
         network: config.network,
-        sep7_uri: uri,
-        qr: uri === null ? null : await qrCode(uri),
+        sep7_uri: deposit?.sep7Uri ?? null,
+        qr: deposit === null ? null : await qrCode(deposit.sep7Uri),
       };
       return { status: 200, body };
     },

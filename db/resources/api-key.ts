@@ -3,7 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { newId } from '../../domain/ids.ts';
 import type { ApiKeyResource } from '../../domain/resources/marketplace.ts';
 import type { DeadlineTerms } from '../../domain/order/deadlines.ts';
-import { SCOPES } from '../../domain/statuses.ts';
+import { type PaymentProviderName, SCOPES } from '../../domain/statuses.ts';
 import type { Sql } from '../sql.ts';
 import { type Page, type PageRequest, allOf, beyond, iso, newestFirst, pageOf } from './select.ts';
 
@@ -22,6 +22,7 @@ export interface Authenticated {
     readonly status: 'ACTIVE' | 'PAUSED';
     readonly defaultAsset: string;
     readonly platformFeeBps: number;
+    readonly paymentProvider: PaymentProviderName;
     readonly deadlines: DeadlineTerms;
   } | null;
 }
@@ -34,7 +35,7 @@ export async function authenticate(db: Sql, keyHash: string): Promise<Authentica
   const { rows } = await sql<ApiKeyResource & { marketplace: Authenticated['marketplace']; stale: boolean }>`
     select ${COLUMNS}, k.last_used_at is null or k.last_used_at < now() - interval '1 minute' as stale,
       (select json_build_object('id', m.id, 'name', m.name, 'status', m.status, 'defaultAsset', m.default_asset,
-        'platformFeeBps', m.platform_fee_bps, 'deadlines', m.deadlines)
+        'platformFeeBps', m.platform_fee_bps, 'paymentProvider', m.payment_provider, 'deadlines', m.deadlines)
       from marketplaces m where m.id = k.marketplace_id) as marketplace
     from api_keys k
     where k.key_hash = ${keyHash} and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`.execute(

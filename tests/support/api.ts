@@ -6,6 +6,8 @@ import { startApi } from '../../api/server.ts';
 import { readDestination } from '../../providers/chain/destination.ts';
 import { createChainRpc } from '../../providers/chain/rpc.ts';
 import { loadConfig } from '../../config/config.ts';
+import { readBooks } from '../../db/ledger/statement.ts';
+import { createPaymentProviders, paymentNetwork } from '../../providers/payment/index.ts';
 import type { Orm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
@@ -68,6 +70,13 @@ export async function startTestApi(overrides: Record<string, string> = {}): Prom
   const api = await startApi(config, {
     chainBalance: chain.assetBalance,
     chainDestination: (account, asset) => readDestination(chain, account, asset),
+    payments: (orm) =>
+      createPaymentProviders({
+        ...paymentNetwork(config.network, config.stellar.passphrase),
+        rpc: chain,
+        books: readBooks(orm),
+        withKey: null,
+      }),
   });
   return {
     url: api.url,

@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, Rule> = {
   activities: { values: [domain, /^db\//, /^providers\//, messages], types: [config, /^workflows\//] },
   providers: { values: [domain] },
   db: { values: [domain] },
-  api: { values: [domain, /^db\//, config, messages, facade], types: [/^providers\/errors\.ts$/] },
+  api: { values: [domain, /^db\//, config, messages, facade], types: [/^providers\/(errors|payment\/port)\.ts$/] },
   config: { values: [domain] },
   worker: { values: [/^(domain|workflows|activities|providers|db|config)\//] },
   sandbox: { values: [/^domain\/money\.ts$/] },
