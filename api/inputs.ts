@@ -2,7 +2,7 @@
 import { Duration } from 'luxon';
 import { z } from 'zod';
 import type { Page, PageCursor } from '../db/resources/select.ts';
-import { METADATA_BYTES_MAX, METADATA_KEYS_MAX, PAGE_DEFAULT, PAGE_MAX } from '../domain/limits.ts';
+import { METADATA_BYTES_MAX, METADATA_KEYS_MAX, MILESTONES_MAX, PAGE_DEFAULT, PAGE_MAX } from '../domain/limits.ts';
 import { AMOUNT_PATTERN, AmountError, parseAmount } from '../domain/money.ts';
 import type { Answer } from './route.ts';
 
@@ -60,15 +60,15 @@ export const TimeInput = z.iso
 
 /** Longer than any business wants to wait, and short enough for every timer. */
 const DURATION_DAYS_MAX = 3_650;
-const DurationInput = z
+export const DurationText = z
   .string()
   .refine((value) => {
     const duration = Duration.fromISO(value);
     const days = duration.isValid ? duration.as('days') : 0;
     return days > 0 && days <= DURATION_DAYS_MAX;
   }, `DURATION_FORMAT: an ISO 8601 duration greater than zero and at most P${DURATION_DAYS_MAX}D, e.g. "P7D"`)
-  .nullish()
   .meta({ example: 'P7D' });
+const DurationInput = DurationText.nullish();
 
 /** What is absent comes from the marketplace; null turns a deadline off. */
 export const DeadlinesInput = z.strictObject({
@@ -147,3 +147,25 @@ export function listBody(page: Page<unknown>, nextCursor: string | null): Answer
 
 /** What an optional input means when it is null. */
 export const given = <T>(value: T | null | undefined): T | null => value ?? null;
+
+/** What somebody hands over as proof. */
+export const EvidenceInput = z
+  .array(
+    z.strictObject({
+      type: z.enum(['TEXT', 'URL', 'SHA256']),
+      value: text(2_000),
+      note: text(500).nullish(),
+    }),
+  )
+  .max(20);
+
+export const MilestoneRef = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'FORMAT: 1 to 64 letters, digits, "_" or "-"')
+  .meta({ example: 'm1' });
+/** Milestones of an order, by their references, each once. */
+export const MilestoneRefs = z
+  .array(MilestoneRef)
+  .min(1)
+  .max(MILESTONES_MAX)
+  .refine((refs) => new Set(refs).size === refs.length, 'DUPLICATE: each milestone once');

@@ -6,6 +6,7 @@ import { CancellationScope, proxyActivities } from '@temporalio/workflow';
 import type { ChainActivities, EscrowApiActivities, SigningActivities } from '../activities/index.ts';
 import { type Intent, intentSummary, prepareQueue } from '../domain/intents.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
+import type { StepControl } from './step-control.ts';
 import { type SignatureDesk, signedByUser, watchRequest } from './user-signature.ts';
 
 export interface ChainStep {
@@ -17,6 +18,8 @@ export interface ChainStep {
   /** who gets the source account first: lower goes first */
   readonly priority: number;
   readonly task_queue_prefix: string;
+  /** with it the step can be given up as long as nothing is signed */
+  readonly control?: StepControl;
   /** where users' own signatures arrive; without one, everything is signed by us */
   readonly signatures?: SignatureDesk;
 }
@@ -51,13 +54,17 @@ const RETRY = { initialInterval: '250ms', backoffCoefficient: 1.6, maximumInterv
 export async function executeOnChain(step: ChainStep): Promise<ChainOutcome> {
   return CancellationScope.nonCancellable(() =>
     runChainStep({
-      prepare: () => prepare(step),
-      sign: (id) => sign(step, id),
+      prepare: () => step.control?.preparing(() => prepare(step)) ?? prepare(step),
+      sign: (id) => step.control?.signing(() => sign(step, id)) ?? sign(step, id),
       settle: (id) => settle(step, id),
       raiseFee: (id, outerHash) => raiseFee(step, id, outerHash),
       signedByUser: (requestId, settled) => {
         if (step.signatures === undefined) throw new TypeError(`nobody takes signatures for ${step.step}`);
-        return signedByUser(step.signatures, requestId, watchRequest(step), settled);
+        step.control?.waiting(step.signatures.abandon);
+        return signedByUser(step.signatures, requestId, watchRequest(step), (id) => {
+          step.control?.landing();
+          return settled(id);
+        });
       },
     }),
   );
@@ -98,6 +105,8 @@ function prepare(step: ChainStep) {
     summary: `build and verify: ${intentSummary(step.intent)}`,
     startToCloseTimeout: ATTEMPT_LIMIT,
     retry: RETRY,
+    // An attempt that runs goes to its end: what it prepared is then known.
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   });
   return prepareTransaction({
     intent: step.intent,

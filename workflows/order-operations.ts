@@ -9,8 +9,15 @@ import {
 } from '@temporalio/workflow';
 import type { ChainActivities, OrderActivities } from '../activities/index.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
-import type { CreateOrder, DeliverRequest, ExtendRequest, OrderAnswer, OrderInput, RetryRequest } from './messages.ts';
-import { type ChainOperations, type OperationRequest, createChainOperations } from './order-chain.ts';
+import type { CreateOrder, ExtendRequest, OrderAnswer, OrderInput, RetryRequest } from './messages.ts';
+import {
+  type ChainOperations,
+  type OperationRequest,
+  createChainOperations,
+  deliverPart,
+  releaseParts,
+  resolveParts,
+} from './order-chain.ts';
 import { createSignatureDesk } from './user-signature.ts';
 
 const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
@@ -45,10 +52,12 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
   };
   const signatures = createSignatureDesk(input);
   const chain = createChainOperations({ input, db, compensation, signatures, state: () => last, settled });
-  const verbs = createChainVerbs(order_id, chain, () => last);
+  const verbs = createChainVerbs(order_id, chain);
 
   return {
     ...verbs,
+    /** of the step that runs: whether it can be given up */
+    control: chain.control,
     signatures,
     create: async (request: CreateOrder) => settled(await db.createOrder(request)),
     refresh: async () => settled(await db.loadOrder({ order_id })),
@@ -64,7 +73,6 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     adopt: async ({ operation }: OrderState) => {
       const run = operation === null ? undefined : Object.entries(verbs).find(([verb]) => verb === operation.verb)?.[1];
       if (operation === null || run === undefined) return;
-      if (operation.status === 'PARKED') await chain.untilRetried(operation.id);
       await run({ operation_id: operation.id, request_id: null, actor: null, reason: null, cause: 'API' });
     },
     bookForeign: async (transaction_hash: string) => {
@@ -80,34 +88,40 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
   };
 }
 
+/** A refund: everything to the buyer. */
+const ALL_TO_BUYER = { seller: '0', buyer: '1' } as const;
+
 /** Which transactions a verb is made of. */
-function createChainVerbs(orderId: string, chain: ChainOperations, state: () => OrderState | null) {
+function createChainVerbs(orderId: string, chain: ChainOperations) {
+  const released = (request: OperationRequest, verb: 'release' | 'release_milestone') =>
+    chain.run(request, verb, (targets) => targets.flatMap((target) => releaseParts(orderId, target)));
+  const delivered = (request: OperationRequest, verb: 'deliver' | 'complete_milestone') =>
+    chain.run(request, verb, (targets) => targets.map(({ index }) => deliverPart(orderId, index)));
   return {
     escrow: (request: OperationRequest) =>
-      chain.run(request, 'escrow', [{ step: 'deploy', intent: { kind: 'DEPLOY_ESCROW', orderId } }]),
+      chain.run(request, 'escrow', () => [{ step: 'deploy', intent: { kind: 'DEPLOY_ESCROW', orderId } }]),
     fund: (request: OperationRequest) =>
-      chain.run(request, 'fund', [{ step: 'fund', intent: { kind: 'FUND_ESCROW', orderId }, undo: 'VOID_FUNDING' }]),
-    deliver: (request: OperationRequest & { readonly evidence?: DeliverRequest['evidence'] }) =>
-      chain.run(request, 'deliver', [
-        { step: 'deliver', intent: { kind: 'DELIVER', orderId, evidence: request.evidence ?? [] } },
+      chain.run(request, 'fund', () => [
+        { step: 'fund', intent: { kind: 'FUND_ESCROW', orderId }, undo: 'VOID_FUNDING' },
       ]),
-    release: (request: OperationRequest) =>
-      chain.run(request, 'release', [
-        // An approval is irreversible: what landed in an earlier attempt is not sent again (F4).
-        ...(state()?.approved === true
-          ? []
-          : [{ step: 'approve', intent: { kind: 'APPROVE', orderId, milestoneIndex: 0 } as const }]),
-        { step: 'release', intent: { kind: 'RELEASE', orderId, milestoneIndex: null } },
-      ]),
+    deliver: (request: OperationRequest) => delivered(request, 'deliver'),
+    complete_milestone: (request: OperationRequest) => delivered(request, 'complete_milestone'),
+    release: (request: OperationRequest) => released(request, 'release'),
+    release_milestone: (request: OperationRequest) => released(request, 'release_milestone'),
+    refund: (request: OperationRequest) =>
+      chain.run(request, 'refund', (targets) =>
+        targets.flatMap(({ index }) => resolveParts(orderId, index, ALL_TO_BUYER)),
+      ),
   };
 }
 
-const operationOf = ({ operation_id, cause, request_id, actor, reason }: OperationRequest) => ({
+const operationOf = ({ operation_id, cause, request_id, actor, reason, deadline_at }: OperationRequest) => ({
   operation_id,
   cause,
   request_id,
   actor,
   reason,
+  ...(deadline_at === undefined ? {} : { deadline_at }),
 });
 
 /** What an operator reads at the top of the workflow's page. */

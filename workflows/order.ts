@@ -2,6 +2,7 @@
  * One order, from creation to CLOSED. Read top to bottom: the life, its messages, what the system does by itself.
  *
  *   ORDER_CREATED → FUNDS_RESERVED → ESCROW_CREATING → ESCROW_FUNDING → IN_PROGRESS → RELEASE_REQUESTED → CLOSED
+ *                                                                     or REFUND_REQUESTED
  *
  * What is allowed is decided by `domain/order/machine.ts`; what is true is the row: every step writes it with a
  * compare-and-set and hands back the state, so that the workflow can start from its row in mid-life (`resume`).
@@ -9,14 +10,16 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { allHandlersFinished, condition, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { OrderState } from '../domain/order/shapes.ts';
-import type { DueAction, OrderVerb } from '../domain/statuses.ts';
-import { now } from './clock.ts';
+import type { OrderVerb } from '../domain/statuses.ts';
+import { type Clock, createClock } from './clock.ts';
 import {
   type CreateOrder,
   type OrderAnswer,
   type OrderInput,
   type VerbRequest,
   cancelUpdate,
+  clockAdvancedSignal,
+  completeMilestoneUpdate,
   createOrderUpdate,
   deliverUpdate,
   escrowUpdate,
@@ -25,6 +28,8 @@ import {
   fundUpdate,
   openSigningRequestUpdate,
   orderWakeSignal,
+  refundUpdate,
+  releaseMilestoneUpdate,
   releaseUpdate,
   reserveUpdate,
   retryUpdate,
@@ -41,32 +46,45 @@ const DEADLINE_RETRY_MS = 60_000;
 /** An automatic step that was proved dead is tried again after this long, then after twice as long, up to an hour. */
 const AUTO_RETRY_MS = 10_000;
 const AUTO_RETRY_MAX_MS = 3_600_000;
-/** What the system does when a deadline is over. */
-const DEADLINE_VERBS: Partial<Record<DueAction, 'cancel' | 'release'>> = { EXPIRE: 'cancel', AUTO_RELEASE: 'release' };
-
 interface Life {
   state: OrderState | null;
   /** something happened outside that may let an `auto` order go on */
   woken: boolean;
+  /** the row may have moved without us: Temporal or the database was restored */
+  stale: boolean;
   /** no deadline is tried before this time */
   notBefore: number;
   /** automatic steps that failed one after the other, and when the next is due */
   failures: number;
   autoAgainAt: number | null;
+  readonly clock: Clock;
 }
 
 export async function order(input: OrderInput): Promise<void> {
-  const life: Life = { state: null, woken: false, notBefore: 0, failures: 0, autoAgainAt: null };
+  const life: Life = {
+    state: null,
+    woken: false,
+    stale: false,
+    notBefore: 0,
+    failures: 0,
+    autoAgainAt: null,
+    clock: createClock(),
+  };
   const operations = createOrderOperations(input, (next) => {
     life.state = next;
+    life.clock.sync(next.clock_offset_ms);
   });
-  const gate = createVerbGate(() => life.state, operations.refresh);
+  const gate = createVerbGate(() => life.state, operations.refresh, operations.control);
   listen(input, life, operations, gate);
 
   if (input.resume === true) await operations.refresh();
   else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
 
   while (isOpen(life)) {
+    if (life.stale && !gate.busy()) {
+      life.stale = false;
+      await operations.refresh();
+    }
     if (!gate.busy()) await advance(life, operations, gate);
     const before = life.state;
     const changed = () => life.woken || (!gate.busy() && life.state !== before) || !isOpen(life);
@@ -104,15 +122,23 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
   handle(escrowUpdate, 'escrow', operations.escrow);
   handle(fundUpdate, 'fund', operations.fund);
   handle(deliverUpdate, 'deliver', operations.deliver);
+  handle(completeMilestoneUpdate, 'complete_milestone', operations.complete_milestone);
+  handle(releaseMilestoneUpdate, 'release_milestone', operations.release_milestone);
   handle(releaseUpdate, 'release', operations.release);
+  handle(refundUpdate, 'refund', operations.refund);
   handle(cancelUpdate, 'cancel', operations.cancel);
   handle(extendUpdate, 'extend', operations.extend);
   setHandler(retryUpdate, operations.retry, { validator: operations.validateRetry });
   setHandler(openSigningRequestUpdate, operations.signatures.open);
   setHandler(submitSignatureUpdate, operations.signatures.submit);
-  setHandler(orderWakeSignal, () => {
+  setHandler(orderWakeSignal, ({ cause }) => {
     life.woken = true;
+    life.stale ||= cause === 'RESUME';
     operations.signatures.touch();
+  });
+  setHandler(clockAdvancedSignal, ({ offset_ms }) => {
+    life.clock.sync(offset_ms);
+    life.woken = true;
   });
   setHandler(foreignTransactionSignal, ({ transaction_hash }) => operations.bookForeign(transaction_hash));
 }
@@ -127,7 +153,7 @@ async function advance(life: Life, operations: OrderOperations, gate: VerbGate):
     await gate.system(verb, () => run(systemRequest(verb, 'AUTO')));
     const { state } = life;
     if (state?.operation?.status === 'FAILED') {
-      life.autoAgainAt = now() + Math.min(AUTO_RETRY_MS * 2 ** life.failures, AUTO_RETRY_MAX_MS);
+      life.autoAgainAt = life.clock.now() + Math.min(AUTO_RETRY_MS * 2 ** life.failures, AUTO_RETRY_MAX_MS);
       life.failures += 1;
       return;
     }
@@ -137,22 +163,49 @@ async function advance(life: Life, operations: OrderOperations, gate: VerbGate):
   }
 }
 
-/** Deadlines are the system's verbs: same mutex, same check; behind a running operation they wait for its end. */
+/**
+ * Deadlines are the system's verbs: same mutex, same check; behind a running operation they wait for its end. They name the
+ * time that is over, so that one which was moved, or whose verb was accepted before, does nothing.
+ */
 async function atDeadline(life: Life, operations: OrderOperations, gate: VerbGate): Promise<void> {
-  const verb = life.state?.due == null ? undefined : DEADLINE_VERBS[life.state.due.action];
-  if (verb !== undefined) await gate.system(verb, () => operations[verb](systemRequest(verb, 'DEADLINE')));
-  if (life.state?.due != null) life.notBefore = now() + DEADLINE_RETRY_MS;
+  const due = life.state?.due ?? null;
+  const verb = deadlineVerb(life.state);
+  if (due === null || verb === null) return;
+  const request = { ...systemRequest(verb, 'DEADLINE'), reason: DEADLINE_REASONS[verb], deadline_at: due.at };
+  await gate.system(verb, () => operations[verb](request));
+  // It failed, or has to wait: the next one may be another's.
+  if (life.state?.due?.at === due.at) life.notBefore = life.clock.now() + DEADLINE_RETRY_MS;
+}
+
+const DEADLINE_REASONS = {
+  cancel: 'funding deadline',
+  refund: 'delivery deadline',
+  release: 'inspection period over',
+  release_milestone: 'inspection period over',
+} as const;
+
+function deadlineVerb(state: OrderState | null): keyof typeof DEADLINE_REASONS | null {
+  switch (state?.due?.action) {
+    case 'EXPIRE':
+      return 'cancel';
+    case 'AUTO_REFUND':
+      return 'refund';
+    case 'AUTO_RELEASE':
+      return state.hasMilestones ? 'release_milestone' : 'release';
+    default:
+      return null;
+  }
 }
 
 function nextTimerInMs(life: Life): number | null {
-  const auto = life.autoAgainAt === null ? null : Math.max(0, life.autoAgainAt - now());
+  const auto = life.autoAgainAt === null ? null : Math.max(0, life.autoAgainAt - life.clock.now());
   const due = dueInMs(life);
   return auto === null || due === null ? (auto ?? due) : Math.min(auto, due);
 }
 
-function dueInMs({ state, notBefore }: Life): number | null {
+function dueInMs({ state, notBefore, clock }: Life): number | null {
   if (state?.due == null) return null;
-  return Math.max(0, Math.max(Date.parse(state.due.at), notBefore) - now());
+  return Math.max(0, Math.max(Date.parse(state.due.at), notBefore) - clock.now());
 }
 
 function systemRequest(verb: OrderVerb, cause: 'AUTO' | 'DEADLINE'): OperationRequest {

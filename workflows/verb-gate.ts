@@ -5,10 +5,11 @@
  * once; and whoever gets the mutex is checked again.
  */
 import { ApplicationFailure, condition, workflowInfo } from '@temporalio/workflow';
-import { allowedVerbs, refusal, transitionOf } from '../domain/order/machine.ts';
+import { type OrderView, allowedVerbs, isBusy, refusal, transitionOf } from '../domain/order/machine.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import type { OrderVerb } from '../domain/statuses.ts';
 import { asRefusal } from './failure.ts';
+import type { StepControl } from './step-control.ts';
 
 export interface VerbGate {
   /** Validator: synchronous, pure, throws the refusal. */
@@ -22,24 +23,32 @@ export interface VerbGate {
   busy(): boolean;
 }
 
-export function createVerbGate(state: () => OrderState | null, refresh: () => Promise<void>): VerbGate {
+export function createVerbGate(
+  state: () => OrderState | null,
+  refresh: () => Promise<void>,
+  control: Pick<StepControl, 'isLive' | 'giveUp'>,
+): VerbGate {
+  const viewOf = (order: OrderState): OrderView => ({ ...order, live: control.isLive() });
+  /** `cancel` alone may end what runs: an `escrow` or `fund` of which nothing is signed. */
+  const canEnd = (order: OrderState | null, verb: OrderVerb): boolean =>
+    order !== null && isBusy(order) && transitionOf(viewOf(order), verb) !== null;
   let holder: { readonly since: number } | null = null;
   let waiting = 0;
 
   const refuse = (view: OrderState, verb: OrderVerb, retryable: boolean): ApplicationFailure =>
     ApplicationFailure.nonRetryable(
-      retryable ? `${verb} has to wait: another operation is running` : refusal(view, verb),
+      retryable ? `${verb} has to wait: another operation is running` : refusal(viewOf(view), verb),
       'INVALID_STATE',
       {
         current_status: view.status,
-        allowed: retryable ? [] : allowedVerbs(view),
+        allowed: retryable ? [] : allowedVerbs(viewOf(view)),
         retryable,
       },
     );
 
   const check = (verb: OrderVerb): void => {
     const view = state();
-    if (view !== null && transitionOf(view, verb) === null)
+    if (view !== null && transitionOf(viewOf(view), verb) === null)
       throw refuse(view, verb, view.operation?.status === 'RUNNING');
   };
 
@@ -60,11 +69,13 @@ export function createVerbGate(state: () => OrderState | null, refresh: () => Pr
     }
   };
 
-  const run = (verb: OrderVerb, work: () => Promise<void>): Promise<void> =>
-    locked(async () => {
+  const run = (verb: OrderVerb, work: () => Promise<void>): Promise<void> => {
+    if (holder !== null && canEnd(state(), verb)) control.giveUp();
+    return locked(async () => {
       check(verb);
       await work();
     });
+  };
 
   const unlessRefused = async (attempt: Promise<void>): Promise<void> => {
     try {
@@ -79,7 +90,8 @@ export function createVerbGate(state: () => OrderState | null, refresh: () => Pr
       const view = state();
       if (holder === null && waiting === 0) return check(verb);
       const sameActivation = holder === null || holder.since === workflowInfo().historyLength;
-      if (!sameActivation && view !== null) throw refuse(view, verb, view.operation?.status !== 'PARKED');
+      if (!sameActivation && view !== null && !canEnd(view, verb))
+        throw refuse(view, verb, view.operation?.status !== 'PARKED');
     },
     run,
     system: (verb, work) => unlessRefused(run(verb, work)),

@@ -55,8 +55,7 @@ export interface MovementOwner {
 
 export function classify({ movement, direction, counterparty }: OwnMovement, known: Knowledge): Verdict {
   const ours = known.ours.get(movement.transactionHash);
-  if (ours !== undefined)
-    return { kind: 'OURS', booked: false, ...(ours === null ? {} : { resource: ours }) };
+  if (ours !== undefined) return { kind: 'OURS', booked: false, ...(ours === null ? {} : { resource: ours }) };
   const orderId = counterparty === null ? undefined : known.contracts.get(counterparty);
   if (orderId !== undefined) return { kind: 'CONTRACT', booked: false, resource: { type: 'order', id: orderId } };
   const { code, issuer } = movement.asset;

@@ -8,7 +8,7 @@ import { ProviderError } from '../../providers/errors.ts';
 import type { Deps } from '../context.ts';
 import { waitFor } from '../failure.ts';
 import { correlation, escrowOf, lockOrder } from './order-row.ts';
-import { settlementMovements } from './order-transactions.ts';
+import { settlementMovements } from './order-settlement.ts';
 import { recipients } from './recipients.ts';
 
 export function createForeignBooking(deps: Deps) {

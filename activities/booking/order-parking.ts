@@ -4,7 +4,7 @@ import { inTransaction } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
 import type { Deps } from '../context.ts';
-import { changeOrder, correlation, lockOrder, stateOf } from './order-row.ts';
+import { changeOrder, correlation, lockOrder, orderTime, stateOf } from './order-row.ts';
 
 export function createOrderParking({ orm }: Deps) {
   return {
@@ -24,7 +24,7 @@ export function createOrderParking({ orm }: Deps) {
         const attention = {
           id: newId('attention'),
           reason: input.reason,
-          since: new Date().toISOString(),
+          since: orderTime(order).toISOString(),
           allowed_repairs: ['retry'],
         };
         await sql`insert into attention (id, marketplace_id, resource_type, resource_id, workflow_id, reason, detail,

@@ -11,6 +11,7 @@ import type { Sql } from '../../db/sql.ts';
 import type { EventType } from '../../domain/events/index.ts';
 import { type DeadlineTerms, type DueTimes, nextDue, shownDue } from '../../domain/order/deadlines.ts';
 import { type OrderView, allowedVerbs, refusal, transitionOf } from '../../domain/order/machine.ts';
+import { wholePart } from '../../domain/order/milestones.ts';
 import type { EscrowWallets, OperationTask, OperationView, OrderState } from '../../domain/order/shapes.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type {
@@ -158,19 +159,13 @@ function withParts(order: OrderRow): OrderRow {
     title,
     amount,
     sellerId,
-    status: wholeStatus(order),
+    status: wholePart({ status: order.status, finalStatus: order.finalStatus, delivered: deliveredAt !== null }),
     approved: approvedAt !== null,
     completed: deliveredAt !== null,
     disputeId: null,
     inspectionDue: deliveredAt === null ? null : (dueTimes.inspection ?? null),
   };
   return { ...order, parts: [part] };
-}
-
-function wholeStatus({ status, finalStatus, deliveredAt }: OrderRow): MilestoneStatus {
-  if (finalStatus === 'RELEASED' || finalStatus === 'REFUNDED' || finalStatus === 'SPLIT') return finalStatus;
-  if (status === 'DISPUTED') return 'DISPUTED';
-  return deliveredAt === null ? 'OPEN' : 'COMPLETED';
 }
 
 /** Business time of the order: ahead of the clock where the marketplace tries out deadlines. Never the chain's time. */
@@ -275,7 +270,10 @@ export async function changeOrder(
   const { escrowStatus = null, ...fields } = patch;
   const changed = withParts({ ...order, ...given(fields) });
   const due = shownDue(changed);
-  const change = { columns: { ...columnsOf(patch), due_at: due?.at ?? null, due_action: due?.action ?? null }, escrowStatus };
+  const change = {
+    columns: { ...columnsOf(patch), due_at: due?.at ?? null, due_action: due?.action ?? null },
+    escrowStatus,
+  };
   if (events.length + others.length === 0) await changeOrderQuietly(trx, order.id, change);
   else await recordEvents(trx, order, await changedOrder(trx, order.id, change), origin, { events, others });
   return stateOf(changed);

@@ -3,18 +3,20 @@
  * are what the chain moved, never recomputed and hoped for (F7).
  */
 import { sql } from 'kysely';
-import { contractOutflow, fundConfirmed } from '../../db/ledger/balances.ts';
+import { fundConfirmed } from '../../db/ledger/balances.ts';
 import type { Sql } from '../../db/sql.ts';
-import type { Movement } from '../../domain/chain.ts';
+import type { EscrowIntent } from '../../domain/intents.ts';
 import { formatAmount } from '../../domain/money.ts';
+import { isSettled } from '../../domain/order/milestones.ts';
 import type { OperationView, OrderState } from '../../domain/order/shapes.ts';
 import { addDuration } from '../durations.ts';
 import type { Landed } from '../chain/look.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
+import { completeRequest } from '../signing/requests.ts';
 import { refuse } from '../failure.ts';
+import { moveParts } from './order-parts.ts';
 import {
-  type EscrowRecord,
   type OrderEvent,
   type OrderPatch,
   type OrderRow,
@@ -22,9 +24,11 @@ import {
   correlation,
   escrowOf,
   lockOrder,
+  orderTime,
 } from './order-row.ts';
+import { bookPayout, partOf, settlementMovements } from './order-settlement.ts';
+import { funderOf } from './funder.ts';
 import { balanceEvent } from './order-verbs.ts';
-import { type PaidOut, recipients } from './recipients.ts';
 
 export async function bookDeployed(
   trx: Sql,
@@ -51,68 +55,86 @@ export async function bookFunded(
   const total = paid.reduce((sum, { amount }) => sum + amount, 0n);
   if (total !== order.amount || escrow.wallets === null)
     throw refuse('BOOKS_DIFFER', `funding moved ${formatAmount(total)} instead of ${formatAmount(order.amount)}`);
-  const { marketplaceId, asset, amount } = order;
+  const { marketplaceId, asset, amount, dueTimes, deadlines } = order;
+  const funder = await funderOf(trx, deps, order);
   await fundConfirmed(trx, keyOf('fund', stored), {
     marketplaceId,
     asset,
     orderId,
     escrowId: escrow.id,
-    funder: { walletId: escrow.wallets.funder.wallet_id },
+    funder,
     amount,
     transactionHash: landed.hash,
     ledgerSeq: landed.ledger,
   });
+  const at = orderTime(order);
+  const delivery = deadlines.delivery === null ? null : addDuration(at, deadlines.delivery).toISOString();
   const patch = {
     status: 'IN_PROGRESS',
     escrowStatus: 'FUNDED',
     reservation: null,
-    fundedAt: new Date(),
-    due: null,
+    fundedAt: at,
+    // One that was extended before it began stands as it was set.
+    ...(delivery === null ? {} : { dueTimes: { delivery, ...dueTimes } }),
     operation: succeeded(order, stored),
   } as const;
   const change = { amount: formatAmount(amount), asset, transaction_hash: landed.hash };
   const spent = { userId: order.buyerId, amount, transactionHash: landed.hash };
-  const debited = await balanceEvent(trx, 'balance.debited', order, spent);
+  // What was in a wallet of the buyer's own was never in our books; his request is answered.
+  const debited = funder === 'EXTERNAL' ? [] : [await balanceEvent(trx, 'balance.debited', order, spent)];
+  if (funder === 'EXTERNAL') await completeRequest(trx, order, stored);
   const events = [{ type: 'order.escrow_funded', change }, { type: 'order.in_progress' }] as const;
-  return record(trx, order, patch, events, [debited]);
+  return record(trx, order, patch, events, debited);
 }
 
+/** The work, or a milestone of it, is done: its inspection period begins. */
 export async function bookDelivered(
   trx: Sql,
-  orderId: string,
+  intent: Extract<EscrowIntent, { kind: 'DELIVER' }>,
   stored: StoredTransaction,
   landed: Landed,
 ): Promise<OrderState> {
-  const order = await lockOrder(trx, orderId);
-  const at = new Date();
-  // Delivery starts the inspection period, at whose end the money is released without the buyer.
-  const inspection = order.deadlines.inspection === null ? null : addDuration(at, order.deadlines.inspection);
-  const patch = {
-    deliveredAt: at,
+  const order = await lockOrder(trx, intent.orderId);
+  return moveParts(trx, order, {
+    moves: [{ index: intent.milestoneIndex, status: 'COMPLETED' }],
+    evidence: order.task?.evidence ?? [],
+    transactionHash: landed.hash,
     operation: succeeded(order, stored),
-    ...(inspection === null
-      ? {}
-      : {
-          due: { at: inspection, action: 'AUTO_RELEASE' as const },
-          dueTimes: { ...order.dueTimes, inspection: inspection.toISOString() },
-        }),
-  };
-  const evidence = stored.intent.kind === 'DELIVER' ? stored.intent.evidence : [];
-  const change = { evidence, transaction_hash: landed.hash };
-  return record(trx, order, patch, [{ type: 'order.delivered', change }]);
+    origin: originOf(order),
+  });
 }
 
 /** The first of release's two transactions; irreversible, so it is remembered even if the second is proved dead. */
-export async function bookApproved(trx: Sql, orderId: string, stored: StoredTransaction): Promise<OrderState> {
-  const order = await lockOrder(trx, orderId);
-  const step =
-    order.operation === null
-      ? {}
-      : { operation: { ...order.operation, step: 'approved', transaction_hash: stored.innerHash } };
-  return record(trx, order, { approvedAt: new Date(), ...step }, []);
+export async function bookApproved(
+  trx: Sql,
+  intent: Extract<EscrowIntent, { kind: 'APPROVE' }>,
+  stored: StoredTransaction,
+): Promise<OrderState> {
+  const order = await markApproved(trx, await lockOrder(trx, intent.orderId), intent.milestoneIndex);
+  const approvedAt = order.hasMilestones ? {} : { approvedAt: orderTime(order) };
+  return record(trx, order, { ...approvedAt, ...stepOf(order, stored, 'approved') }, []);
 }
 
-export async function bookReleased(
+/** Remembers the approval of a part: of a milestone here, of the order as a whole with its next change (`approvedAt`). */
+export async function markApproved(trx: Sql, order: OrderRow, index: number | null): Promise<OrderRow> {
+  const { index: milestone } = partOf(order, index);
+  if (milestone === null) return order;
+  await sql`update milestones set approved_at = coalesce(approved_at, ${orderTime(order)})
+    where order_id = ${order.id} and index = ${milestone}`.execute(trx);
+  return {
+    ...order,
+    parts: order.parts.map((part) => (part.index === milestone ? { ...part, approved: true } : part)),
+  };
+}
+
+/** The dispute that a refund needs is open on chain: from here on the money can only be shared out. */
+export async function bookDisputed(trx: Sql, orderId: string, stored: StoredTransaction): Promise<OrderState> {
+  const order = await lockOrder(trx, orderId);
+  return record(trx, order, stepOf(order, stored, 'disputed'), []);
+}
+
+/** A part was paid out, by release or refund; the operation is over when all that it is about are. */
+export async function bookSettled(
   trx: Sql,
   deps: Deps,
   orderId: string,
@@ -120,84 +142,18 @@ export async function bookReleased(
   landed: Landed,
 ): Promise<OrderState> {
   const order = await lockOrder(trx, orderId);
-  const escrow = escrowOf(order);
-  const out = settlementMovements(deps, order, landed).filter(({ from }) => from === escrow.contractId);
-  const total = out.reduce((sum, { amount }) => sum + amount, 0n);
-  if (total !== order.amount)
-    throw refuse('BOOKS_DIFFER', `the release paid ${formatAmount(total)} instead of ${formatAmount(order.amount)}`);
-  const paid = await recipients(trx, order.marketplaceId, out);
-  await contractOutflow(trx, keyOf('release', stored), {
-    marketplaceId: order.marketplaceId,
-    asset: order.asset,
-    escrowId: escrow.id,
-    orderId,
-    transfers: paid.map(({ to, amount }) => ({ to, amount })),
-    transactionHash: landed.hash,
-    ledgerSeq: landed.ledger,
-  });
-  const settlement = await saveSettlement(trx, deps, order, escrow, paid, landed);
-  const at = new Date();
-  const patch = {
-    status: 'CLOSED',
-    escrowStatus: 'RELEASED',
-    finalStatus: 'RELEASED',
-    waitingFor: null,
-    due: null,
-    closedAt: at,
-    operation: succeeded(order, stored),
-  } as const;
-  const gained = { userId: order.sellerId, amount: settlement.net, transactionHash: landed.hash };
-  const credited = await balanceEvent(trx, 'balance.credited', order, gained);
-  return record(
-    trx,
-    order,
-    patch,
-    [
-      { type: 'order.released', change: { settlements: [settlement.view], transaction_hash: landed.hash } },
-      { type: 'order.closed', change: { final_status: 'RELEASED' } },
-    ],
-    [credited],
+  const { part, outcome, settlements, credited } = await bookPayout(trx, deps, order, stored, landed);
+  const left = order.parts.filter(
+    ({ index, status }) => index !== part.index && !isSettled(status) && order.task?.parts.includes(index) === true,
   );
-}
-
-/** The genuine movements of the order's asset in a landed transaction. */
-export function settlementMovements(deps: Deps, order: { readonly asset: string }, landed: Landed): Movement[] {
-  const asset = deps.network.assets.find(({ code }) => code === order.asset);
-  return landed.movements.filter((move) => move.asset.code === asset?.code && move.asset.issuer === asset.issuer);
-}
-
-async function saveSettlement(
-  trx: Sql,
-  deps: Deps,
-  order: OrderRow,
-  escrow: EscrowRecord,
-  paid: readonly PaidOut[],
-  landed: Landed,
-) {
-  const sumTo = (address: string | undefined): bigint =>
-    paid.filter((one) => one.address === address).reduce((sum, { amount }) => sum + amount, 0n);
-  const protocolFee = sumTo(deps.network.feeWallet);
-  const platformFee = sumTo(escrow.wallets?.platform.address);
-  const net = sumTo(escrow.wallets?.receiver.address);
-  const gross = protocolFee + platformFee + net;
-  await sql`
-    insert into settlements (order_id, transaction_hash, ordinal, user_id, party, milestone_ref, gross, protocol_fee,
-      platform_fee, net, ledger)
-    values (${order.id}, ${landed.hash}, 0, ${order.sellerId}, 'SELLER', null, ${gross}, ${protocolFee}, ${platformFee},
-      ${net}, ${landed.ledger})
-    on conflict do nothing`.execute(trx);
-  const view = {
-    user_id: order.sellerId,
-    party: 'SELLER' as const,
-    milestone_ref: null,
-    gross: formatAmount(gross),
-    protocol_fee: formatAmount(protocolFee),
-    platform_fee: formatAmount(platformFee),
-    net: formatAmount(net),
-    transaction_hash: landed.hash,
-    ledger: landed.ledger,
-  };
-  return { net, view };
+  const operation = left.length === 0 ? succeeded(order, stored) : stepOf(order, stored, 'booked').operation;
+  return moveParts(trx, order, {
+    moves: [{ index: part.index, status: outcome }],
+    settlements,
+    others: credited,
+    ...(operation === undefined ? {} : { operation }),
+    origin: originOf(order),
+  });
 }
 
 const keyOf = (step: string, stored: StoredTransaction) => ({
@@ -206,13 +162,22 @@ const keyOf = (step: string, stored: StoredTransaction) => ({
   updateId: stored.id,
 });
 
+const originOf = (order: OrderRow) => ({ request_id: order.operation?.request_id ?? null, actor: null });
+
+function stepOf(order: OrderRow, stored: StoredTransaction, step: string): { operation?: OperationView } {
+  return order.operation === null
+    ? {}
+    : { operation: { ...order.operation, step, transaction_hash: stored.innerHash } };
+}
+
 function succeeded(order: OrderRow, stored: StoredTransaction): OperationView {
   if (order.operation === null)
     throw refuse('BOOKS_DIFFER', `order ${order.id} has no operation for ${stored.innerHash}`);
-  const finished_at = new Date().toISOString();
+  const finished_at = orderTime(order).toISOString();
   return { ...order.operation, status: 'SUCCEEDED', step: 'booked', transaction_hash: stored.innerHash, finished_at };
 }
 
+/** Whatever the order waited for, it went on. */
 function record(
   trx: Sql,
   order: OrderRow,
@@ -220,13 +185,5 @@ function record(
   events: readonly OrderEvent[],
   others: readonly Awaited<ReturnType<typeof balanceEvent>>[] = [],
 ): Promise<OrderState> {
-  const requestId = order.operation?.request_id ?? null;
-  // Whatever it waited for, it went on.
-  return changeOrder(
-    trx,
-    order,
-    { waitingFor: null, ...patch },
-    { request_id: requestId, actor: null },
-    { events, others },
-  );
+  return changeOrder(trx, order, { waitingFor: null, ...patch }, originOf(order), { events, others });
 }

@@ -138,7 +138,7 @@ async function reserveInside(
   demand(order, 'reserve');
   const { rows } = await sql<{ id: string; status: string; provider: PaymentProviderName }>`
     select u.id, u.status, w.provider from users u join wallets w on w.user_id = u.id and w.kind = 'USER'
-    where u.id in (${order.buyerId}, ${order.sellerId})`.execute(trx);
+    where u.id = any(${[order.buyerId, order.sellerId, ...order.parts.map(({ sellerId }) => sellerId)]})`.execute(trx);
   const suspended = rows.find(({ status }) => status === 'SUSPENDED');
   if (suspended !== undefined) throw refuse('USER_SUSPENDED', `user ${suspended.id} is suspended`);
   const { marketplaceId, buyerId, asset, amount } = order;

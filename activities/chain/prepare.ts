@@ -16,6 +16,7 @@ import { askForSignature, isLive } from '../signing/requests.ts';
 import { acquireLease, releaseLease } from './leases.ts';
 import { type StoredTransaction, latestAttempt } from './store.ts';
 import { type Target, resolveTarget } from './target.ts';
+import { unaccountedAt, unaccountedNow } from './unaccounted.ts';
 import { showWait } from './waiting.ts';
 
 export interface PrepareInput {
@@ -48,9 +49,7 @@ export function createPrepareActivity(deps: Deps) {
       // What was handed out and has not come back is the signing request's.
       if (existing !== null && isLive(existing) && (existing.envelope !== null || existing.status === 'CONFIRMED'))
         return { transaction_id: existing.id };
-      // What was prepared once is prepared again as it was: a resumed run may know less of the intent.
-      const intent = existing?.status === 'PREPARED' ? existing.intent : input.intent;
-      const target = await resolveTarget(deps, intent, key);
+      const target = await resolveTarget(deps, input.intent, key);
       if (target === null) {
         if ('orderId' in input.intent) await showWait(deps.orm, input.intent.orderId, 'WALLET');
         throw waitFor('WALLET', 'a wallet is not ready yet', WALLET_WAIT_MS);
@@ -76,6 +75,8 @@ export function createPrepareActivity(deps: Deps) {
           throw refuse('ENVELOPE_REJECTED', 'the envelope is not what was asked for', {
             differences: verdict.differences,
           });
+        const unaccounted = await unaccountedAt(db, target, verdict.sequence);
+        if (unaccounted !== null) throw unaccounted;
         return {
           transaction_id: await save(deps, { input, key, target, envelope, verified: verdict, ledger, existing }),
         };
@@ -96,9 +97,10 @@ async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Targe
       await showWait(deps.orm, input.intent.orderId, 'PROVIDER');
     // Whoever waits for the gateway's turn does not keep others from the account meanwhile.
     if (kind === 'THROTTLED') await releaseLease(db, key);
+    // What is refused may have been done by transactions that restored rows do not know.
     failure =
       error.kind === 'REFUSED'
-        ? await explainRefusal(deps, target, error, activityInfo().attempt)
+        ? ((await unaccountedNow(deps, db, target)) ?? (await explainRefusal(deps, target, error, activityInfo().attempt)))
         : waitForProvider(error);
   }
   // Parked or refused without a live envelope: others may use the account.
@@ -131,11 +133,11 @@ async function save(
     with prepared as (
       insert into chain_transactions (id, intent_key, attempt, intent, workflow_id, marketplace_id, order_id, status,
         source, sequence, max_time, unsigned_envelope, inner_hash, contract_id, signed_ledger, created_at)
-      values (${id}, ${key}, ${again?.attempt ?? (existing?.attempt ?? 0) + 1}, ${JSON.stringify(input.intent)},
+      values (${id}, ${key}, ${again?.attempt ?? (existing?.attempt ?? 0) + 1}, ${JSON.stringify(target.intent ?? input.intent)},
         ${activityInfo().workflowExecution?.workflowId ?? ''}, ${target.marketplaceId}, ${target.orderId}, 'PREPARED',
         ${target.source}, ${verified.sequence}, ${verified.maxTime}, ${envelope}, ${verified.hash}, ${contractId},
         ${ledger}, now())
-      on conflict (id) do update set source = excluded.source, sequence = excluded.sequence, max_time = excluded.max_time,
+      on conflict (id) do update set intent = excluded.intent, source = excluded.source, sequence = excluded.sequence, max_time = excluded.max_time,
         unsigned_envelope = excluded.unsigned_envelope, inner_hash = excluded.inner_hash,
         contract_id = excluded.contract_id, signed_ledger = excluded.signed_ledger
       where chain_transactions.status = 'PREPARED'

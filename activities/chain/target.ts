@@ -24,6 +24,8 @@ export interface Target {
   /** the sponsor signs the inner transaction too (it pays reserves), not only the fee bump */
   readonly sponsorSigns: boolean;
   readonly call: ResolvedCall | null;
+  /** the intent with what this preparation found out, when there is something: it is stored with the transaction */
+  readonly intent?: Intent;
   build(): Promise<string>;
   /** Reads the chain and judges; `ledger` is the latest one then. @throws ProviderError */
   verify(envelope: string): Promise<{ verdict: Verdict; ledger: number }>;

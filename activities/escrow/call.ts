@@ -3,10 +3,13 @@ import type { Sql } from '../../db/sql.ts';
 import type { EscrowCall } from '../../domain/chain.ts';
 import type { EscrowIntent } from '../../domain/intents.ts';
 import { DESCRIPTION_MAX, TITLE_MAX } from '../../domain/limits.ts';
-import type { EscrowWallets } from '../../domain/order/shapes.ts';
+import type { EscrowWallets, WalletRef } from '../../domain/order/shapes.ts';
+import { distribute } from '../../domain/order/settlement.ts';
 import { type EscrowRecord, type OrderRow, escrowOf, readOrder } from '../booking/order-row.ts';
+import { partOf } from '../booking/order-settlement.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
+import { payeesOf, receiverOf, sharesOf } from './payees.ts';
 import { completeRoles } from './roles.ts';
 
 export interface ResolvedCall {
@@ -14,64 +17,90 @@ export interface ResolvedCall {
   readonly order: OrderRow;
   readonly escrow: EscrowRecord & { readonly wallets: EscrowWallets };
   /** the wallet that signs; its account is the transaction's source */
-  readonly signer: EscrowWallets[keyof EscrowWallets];
+  readonly signer: WalletRef;
+  /** with what this preparation found out: stored with the transaction, so that signing judges the same */
+  readonly intent: EscrowIntent;
 }
 
 /** Null while a wallet that plays a role is not ready. */
-export async function resolveCall(db: Sql, deps: Deps, intent: EscrowIntent): Promise<ResolvedCall | null> {
-  const order = await readOrder(db, intent.orderId);
+export async function resolveCall(db: Sql, deps: Deps, asked: EscrowIntent): Promise<ResolvedCall | null> {
+  const order = await readOrder(db, asked.orderId);
   const escrow = escrowOf(order);
   const wallets = escrow.wallets ?? (await completeRoles(db, order));
   if (wallets === null) return null;
-  const [signer, call] = callOf(deps, intent, order, escrow, wallets);
-  return { call, order, escrow: { ...escrow, wallets }, signer };
+  const complete = { ...order, escrow: { ...escrow, wallets } };
+  const intent = await withBase(deps, complete, asked);
+  const [signer, call] = callOf(deps, intent, complete, wallets);
+  return { call, order: complete, escrow: complete.escrow, signer, intent };
+}
+
+/**
+ * What a resolution shares out. Of an order without milestones the contract wants its whole balance shared, and anybody
+ * may have paid into it (F30): read from the chain when it is prepared, kept from then on. Of a milestone it is its amount.
+ */
+async function withBase({ rpc, network }: Deps, order: OrderRow, intent: EscrowIntent): Promise<EscrowIntent> {
+  if (intent.kind !== 'RESOLVE_DISPUTE' || intent.base !== undefined) return intent;
+  const part = partOf(order, intent.milestoneIndex);
+  const { contractId } = escrowOf(order);
+  const asset = network.assets.find(({ code }) => code === order.asset);
+  if (contractId === null || asset === undefined) throw refuse('BOOKS_DIFFER', `escrow of ${order.id} cannot be read`);
+  const base = part.index === null ? (await rpc.assetBalance(contractId, asset)).value : part.amount;
+  return { ...intent, base: base.toString() };
 }
 
 function callOf(
   deps: Deps,
   intent: EscrowIntent,
   order: OrderRow,
-  escrow: EscrowRecord,
   wallets: EscrowWallets,
-): [EscrowWallets[keyof EscrowWallets], EscrowCall] {
-  const type = 'SINGLE_RELEASE';
+): [signer: WalletRef, call: EscrowCall] {
+  const escrow = escrowOf(order);
+  const type = order.hasMilestones ? 'MULTI_RELEASE' : 'SINGLE_RELEASE';
   if (intent.kind === 'DEPLOY_ESCROW') {
     const terms = termsOf(deps, order, escrow, wallets);
     return [wallets.deploy_signer, { fn: 'deploy', source: wallets.deploy_signer.address, terms }];
   }
-  const contractId = escrow.contractId;
+  const { contractId } = escrow;
   if (contractId === null) throw refuse('INVALID_STATE', `escrow ${escrow.id} has no contract`);
+  const by = (signer: WalletRef) => ({ type, contractId, source: signer.address }) as const;
   switch (intent.kind) {
     case 'FUND_ESCROW':
-      return [wallets.funder, { fn: 'fund', type, source: wallets.funder.address, contractId, amount: escrow.amount }];
+      return [wallets.funder, { fn: 'fund', ...by(wallets.funder), amount: escrow.amount }];
     case 'DELIVER': {
-      const source = wallets.service_provider.address;
-      // The contract stores one string: what was handed over, one piece per line.
-      const evidence = intent.evidence
-        .map((piece) => `${piece.type} ${piece.value}`)
-        .join('\n')
-        .slice(0, DESCRIPTION_MAX);
-      return [
-        wallets.service_provider,
-        { fn: 'change_milestone_status', type, source, contractId, milestoneIndex: 0, status: 'completed', evidence },
-      ];
+      const milestoneIndex = intent.milestoneIndex ?? 0;
+      const change = { milestoneIndex, status: 'completed', evidence: evidenceText(order) };
+      return [wallets.service_provider, { fn: 'change_milestone_status', ...by(wallets.service_provider), ...change }];
     }
     case 'APPROVE': {
-      const source = wallets.approver.address;
-      return [
-        wallets.approver,
-        { fn: 'approve_milestone', type, source, contractId, milestoneIndex: intent.milestoneIndex },
-      ];
+      const milestoneIndex = intent.milestoneIndex ?? 0;
+      return [wallets.approver, { fn: 'approve_milestone', ...by(wallets.approver), milestoneIndex }];
     }
     case 'RELEASE': {
-      const source = wallets.release_signer.address;
-      return [
-        wallets.release_signer,
-        { fn: 'release', type, source, contractId, milestoneIndex: intent.milestoneIndex },
-      ];
+      const { milestoneIndex } = intent;
+      return [wallets.release_signer, { fn: 'release', ...by(wallets.release_signer), milestoneIndex }];
+    }
+    case 'OPEN_DISPUTE': {
+      const { milestoneIndex } = intent;
+      return [wallets.release_signer, { fn: 'dispute', ...by(wallets.release_signer), milestoneIndex }];
+    }
+    case 'RESOLVE_DISPUTE': {
+      const { milestoneIndex } = intent;
+      const payees = payeesOf(order, partOf(order, milestoneIndex));
+      const distributions = distribute(BigInt(intent.base ?? '0'), sharesOf(intent), payees).map(
+        ({ address, amount }) => ({ address, amount }),
+      );
+      const signer = wallets.dispute_resolver;
+      return [signer, { fn: 'resolve_dispute', ...by(signer), milestoneIndex, distributions }];
     }
   }
 }
+
+/** The contract stores one string: what was handed over, one piece per line. */
+const evidenceText = ({ task }: OrderRow): string =>
+  (task?.evidence ?? [])
+    .map((piece) => `${piece.type} ${piece.value}`)
+    .join('\n')
+    .slice(0, DESCRIPTION_MAX);
 
 function termsOf(
   { network }: Deps,
@@ -82,7 +111,7 @@ function termsOf(
   const asset = network.assets.find((candidate) => candidate.code === escrow.asset);
   if (asset === undefined) throw refuse('BOOKS_DIFFER', `${escrow.asset} is not an asset of this network`);
   return {
-    type: 'SINGLE_RELEASE',
+    type: order.hasMilestones ? 'MULTI_RELEASE' : 'SINGLE_RELEASE',
     // The only business key by which an escrow can be found again.
     engagementId: escrow.id,
     title: order.title.slice(0, TITLE_MAX),
@@ -98,6 +127,10 @@ function termsOf(
     amount: escrow.amount,
     platformFeeBps: escrow.platformFeeBps,
     asset: { code: asset.code, issuer: asset.issuer },
-    milestones: [{ description: order.title, amount: escrow.amount, receiver: wallets.receiver.address }],
+    milestones: order.parts.map((part) => ({
+      description: part.title,
+      amount: part.amount,
+      receiver: receiverOf(wallets, part).address,
+    })),
   };
 }

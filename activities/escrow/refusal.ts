@@ -46,6 +46,7 @@ export async function explainRefusal(
   if (unfit !== null) return notAccepted(unfit);
   const unusable = await unusableTrustline(deps, resolved.escrow.asset, [
     resolved.escrow.wallets.receiver.address,
+    ...(resolved.escrow.wallets.receivers ?? []).map(({ address }) => address),
     resolved.escrow.wallets.platform.address,
     resolved.escrow.wallets.funder.address,
     deps.network.feeWallet,

@@ -5,8 +5,8 @@
  * |---|---|
  * | deploy signer | the channel account with the fewest transactions waiting |
  * | approver | the buyer's wallet if custodial, else the operator's |
- * | service provider | the seller's wallet if custodial, else the operator's |
- * | receiver | the seller's wallet |
+ * | service provider | the seller's wallet if custodial, and he is the only seller, else the operator's |
+ * | receiver | the seller's wallet, per milestone |
  * | platform | the marketplace's fee wallet |
  * | release signer | an operator wallet of the marketplace's pool; wherever this says operator it means this one |
  * | dispute resolver | a wallet of the resolver pool, holding no other role (the contract forbids the resolver to open a dispute) |
@@ -33,7 +33,7 @@ async function candidates(trx: Sql, order: OrderRow): Promise<WalletCandidate[]>
   const { rows } = await sql<WalletCandidate>`
     select w.id, w.user_id as "userId", w.kind, w.provider, w.address from wallets w
     where w.status = 'READY' and w.closing_at is null and w.address is not null and (
-      w.user_id in (${order.buyerId}, ${order.sellerId})
+      w.user_id = any(${[order.buyerId, ...sellersOf(order)]})
       or (w.marketplace_id = ${order.marketplaceId} and w.kind in ('FEE', 'OPERATOR', 'RESOLVER')))
     -- spread over the pools, the same for the same order
     order by md5(w.id || ${order.id})`.execute(trx);
@@ -53,13 +53,18 @@ async function assignRoles(trx: Sql, order: OrderRow): Promise<EscrowWallets | n
   const isCustodial = (userId: string) =>
     wallets.some((wallet) => wallet.userId === userId && wallet.provider === 'crypto-native');
 
+  const sellers = sellersOf(order);
   const [buyer, seller] = [ofUser(order.buyerId), ofUser(order.sellerId)];
+  const receivers = order.parts.flatMap(({ sellerId }) => ofUser(sellerId) ?? []);
   const [fee, operator, resolver, channel] = [ofKind('FEE'), ofKind('OPERATOR'), ofKind('RESOLVER'), ofKind('CHANNEL')];
   if (!buyer || !seller || !fee || !operator || !resolver || !channel) return null;
+  if (receivers.length < order.parts.length) return null;
+  const onlySeller = sellers.length === 1;
   return {
     approver: isCustodial(order.buyerId) ? buyer : operator,
-    service_provider: isCustodial(order.sellerId) ? seller : operator,
+    service_provider: onlySeller && isCustodial(order.sellerId) ? seller : operator,
     receiver: seller,
+    ...(order.hasMilestones ? { receivers } : {}),
     platform: fee,
     release_signer: operator,
     dispute_resolver: resolver,
@@ -68,18 +73,24 @@ async function assignRoles(trx: Sql, order: OrderRow): Promise<EscrowWallets | n
   };
 }
 
+/** Everybody who is paid for the work. */
+const sellersOf = ({ sellerId, parts }: OrderRow): string[] => [
+  ...new Set([sellerId, ...parts.map((part) => part.sellerId)]),
+];
+
 export async function walletsReady(trx: Sql, order: OrderRow): Promise<boolean> {
   return (await assignRoles(trx, order)) !== null;
 }
 
 /** Inserts the escrow row in CREATING, or finds it; its roles are filled in when every wallet is ready. */
 export async function openEscrow(trx: Sql, { network, gateway }: Deps, order: OrderRow): Promise<void> {
-  const factory = network.factories.SINGLE_RELEASE;
+  const type = order.hasMilestones ? 'MULTI_RELEASE' : 'SINGLE_RELEASE';
+  const factory = network.factories[type];
   const wallets = await assignRoles(trx, order);
   await sql`
     insert into escrows (id, order_id, marketplace_id, type, status, gateway, amount, asset, platform_fee_bps, factory_id,
       wasm_hash, wallets, created_at, updated_at)
-    values (${newId('escrow')}, ${order.id}, ${order.marketplaceId}, 'SINGLE_RELEASE', 'CREATING', ${gateway.name},
+    values (${newId('escrow')}, ${order.id}, ${order.marketplaceId}, ${type}, 'CREATING', ${gateway.name},
       ${order.amount}, ${order.asset}, ${order.platformFeeBps}, ${factory.contractId}, ${factory.wasmHash},
       ${JSON.stringify(wallets)}, now(), now())
     on conflict (order_id) do update set wallets = coalesce(nullif(escrows.wallets, 'null'::jsonb), excluded.wallets)`.execute(

@@ -42,7 +42,8 @@ export const ADVICE: Record<Reason, string> = {
   BOOKS_DIFFER: 'The books and the chain do not agree. An operator looks at it.',
   SPONSOR_LOW:
     'The account that pays fees and reserves lasts for fewer days than configured. An operator sends XLM to it.',
-  PROVIDER_UNAVAILABLE: 'Nothing is lost and nothing has to be repeated: what needs the service goes on when it answers again.',
+  PROVIDER_UNAVAILABLE:
+    'Nothing is lost and nothing has to be repeated: what needs the service goes on when it answers again.',
   CANCELED: 'The operation was ended by a cancel, or by the funding deadline, before anything was signed.',
   RESOLUTION_STUCK:
     'The dispute is open on chain, so the money can only be shared out, and that keeps failing. An operator looks at it.',

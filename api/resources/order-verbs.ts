@@ -3,7 +3,7 @@
  * waits for it is decided here, and 202 is answered only once the row shows the operation.
  */
 import { z } from 'zod';
-import { type OrderResource, orderProgress } from '../../db/resources/order.ts';
+import { type OrderResource, orderProgress, orderView } from '../../db/resources/order.ts';
 import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { DATABASE_VERB_WAIT_MS } from '../../domain/limits.ts';
@@ -14,14 +14,17 @@ import { OrderSchema } from '../../domain/resources/order.ts';
 import { NotRunning, type VerbCall } from '../../workflows/client.ts';
 import type { VerbRequest } from '../../workflows/messages.ts';
 import { operationIdOf, updateIdOf } from '../idempotency.ts';
-import { IdParams, ReasonBody, ReasonInput, TimeInput, given, text } from '../inputs.ts';
+import { EvidenceInput, IdParams, MilestoneRefs, ReasonBody, ReasonInput, TimeInput, given, text } from '../inputs.ts';
 import { type Answer, type Call, route } from '../route.ts';
 import { pause } from '../waiting.ts';
+import { DRY_RUN, dryRun } from './dry-run.ts';
+import { demandMilestones, milestoneOf } from './milestones.ts';
 import { orderAnswer, orderOf } from './orders.ts';
 
 type OrderCall = Call<{ id: string }>;
 type Verb = VerbCall['verb'];
 const DATABASE_VERBS: ReadonlySet<Verb> = new Set(['reserve', 'cancel', 'extend']);
+const PAYS_OUT: ReadonlySet<Verb> = new Set(['release', 'release_milestone', 'refund']);
 
 /** An operation that is not on the row by then is not durable yet: 503, and a repeat with the same key attaches. */
 const VISIBLE_WITHIN_MS = 10_000;
@@ -162,8 +165,7 @@ async function answerTo(call: OrderCall, driven: Driven, outcome: Outcome | null
 function fromRows(call: OrderCall, order: OrderResource, { operationId, verb, onChain }: Driven): Answer {
   if (order.operation?.id === operationId || call.idempotency?.accepted === true)
     return orderAnswer(onChain && call.wait === null ? 202 : 200, order);
-  const view = { status: order.status, operation: order.operation, delivered: order.delivered_at !== null };
-  throw invalidState(order, new Refusal('INVALID_STATE', refusal(view, verb)));
+  throw invalidState(order, new Refusal('INVALID_STATE', refusal(orderView(order), verb)));
 }
 
 /** The workflow's refusal as it was at that moment, with what of the state it does not say. */
@@ -175,12 +177,12 @@ const invalidState = (order: OrderResource, error: Refusal): Refusal =>
     ...error.details,
   });
 
-const Evidence = z.strictObject({
-  type: z.enum(['TEXT', 'URL', 'SHA256']),
-  value: text(2_000),
-  note: text(500).nullish(),
+const DeliverBody = z.strictObject({ reason: ReasonInput, evidence: EvidenceInput.nullish() });
+const delivered = ({ reason, evidence }: z.output<typeof DeliverBody>) => ({
+  reason: given(reason),
+  evidence: (evidence ?? []).map((piece) => ({ ...piece, note: given(piece.note) })),
 });
-const DeliverBody = z.strictObject({ reason: ReasonInput, evidence: z.array(Evidence).max(20).nullish() });
+const MilestoneParams = z.object({ id: z.string(), ref: z.string() });
 const ExtendBody = z.strictObject({ deadline: DeadlineName, due_at: TimeInput, reason: ReasonInput });
 
 /** What all verbs have in common; `wait` only where the chain is touched. */
@@ -198,11 +200,12 @@ const verbRoute = (verb: Verb, summary: string) =>
       'VALIDATION_ERROR',
       'INVALID_STATE',
       ...(verb === 'reserve' ? (['INSUFFICIENT_FUNDS', 'USER_SUSPENDED'] as const) : []),
+      ...(PAYS_OUT.has(verb) ? (['MARKETPLACE_PAUSED'] as const) : []),
       ...(DATABASE_VERBS.has(verb) ? [] : (['OPERATION_FAILED'] as const)),
     ],
   }) as const;
 
-const plain = (verb: Exclude<Verb, 'deliver' | 'extend'>, path: string, summary: string) =>
+const plain = (verb: 'reserve' | 'cancel' | 'escrow' | 'fund', path: string, summary: string) =>
   route({
     ...verbRoute(verb, summary),
     path,
@@ -210,25 +213,66 @@ const plain = (verb: Exclude<Verb, 'deliver' | 'extend'>, path: string, summary:
     handle: (call) => drive(call, (request) => ({ verb, request: { ...request, reason: given(call.body.reason) } })),
   });
 
+const RefundBody = z.strictObject({ reason: text(500), milestone_refs: MilestoneRefs.nullish() });
+
 export const ORDER_VERB_ROUTES = [
   plain('reserve', '/orders/:id/reserve', "Reserve the amount in the buyer's balance"),
   plain('cancel', '/orders/:id/cancel', 'Cancel before funding; a reservation is given back'),
   plain('escrow', '/orders/:id/escrow', 'Deploy the escrow contract'),
   plain('fund', '/orders/:id/escrow/fund', 'Fund the escrow with the reserved amount'),
-  plain('release', '/orders/:id/resolution/release', 'Release the escrow to the seller'),
+  route({
+    ...verbRoute('release', 'Release to the sellers what is neither settled nor in dispute'),
+    ...DRY_RUN,
+    path: '/orders/:id/resolution/release',
+    body: ReasonBody,
+    handle: (call) =>
+      call.query.dry_run === true
+        ? dryRun(call, 'release', null)
+        : drive(call, (request) => ({ verb: 'release', request: { ...request, reason: given(call.body.reason) } })),
+  }),
+  route({
+    ...verbRoute('refund', 'Refund to the buyer, less fees, what is neither settled nor in dispute'),
+    ...DRY_RUN,
+    path: '/orders/:id/resolution/refund',
+    body: RefundBody,
+    handle: async (call) => {
+      const { reason, milestone_refs: named } = call.body;
+      const refs = given(named);
+      await demandMilestones(call, refs ?? []);
+      if (call.query.dry_run === true) return dryRun(call, 'refund', refs);
+      const about = refs === null ? {} : { milestone_refs: refs };
+      return drive(call, (request) => ({ verb: 'refund', request: { ...request, ...about, reason } }));
+    },
+  }),
   route({
     ...verbRoute('deliver', 'Mark the work as delivered'),
     path: '/orders/:id/deliver',
     body: DeliverBody,
-    handle: (call) =>
-      drive(call, (request) => ({
-        verb: 'deliver',
-        request: {
-          ...request,
-          reason: given(call.body.reason),
-          evidence: (call.body.evidence ?? []).map((item) => ({ ...item, note: given(item.note) })),
-        },
-      })),
+    handle: (call) => drive(call, (request) => ({ verb: 'deliver', request: { ...request, ...delivered(call.body) } })),
+  }),
+  route({
+    ...verbRoute('complete_milestone', 'Mark a milestone as completed'),
+    path: '/orders/:id/milestones/:ref/complete',
+    params: MilestoneParams,
+    body: DeliverBody,
+    handle: async (call) => {
+      const milestone_refs = [await milestoneOf(call)];
+      return drive(call, (request) => ({
+        verb: 'complete_milestone',
+        request: { ...request, ...delivered(call.body), milestone_refs },
+      }));
+    },
+  }),
+  route({
+    ...verbRoute('release_milestone', 'Release a milestone to its seller'),
+    path: '/orders/:id/milestones/:ref/release',
+    params: MilestoneParams,
+    body: ReasonBody,
+    handle: async (call) => {
+      const milestone_refs = [await milestoneOf(call)];
+      const reason = given(call.body.reason);
+      return drive(call, (request) => ({ verb: 'release_milestone', request: { ...request, milestone_refs, reason } }));
+    },
   }),
   route({
     ...verbRoute('extend', 'Move a deadline to a later time'),

@@ -4,7 +4,7 @@ import { type OrderResource, findOrder, findOrderByRef, listOrders, orderProgres
 import { userStatuses } from '../../db/resources/user.ts';
 import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
-import { DESCRIPTION_MAX, PLATFORM_FEE_BPS_MAX, TITLE_MAX } from '../../domain/limits.ts';
+import { DESCRIPTION_MAX, MILESTONES_MAX, PLATFORM_FEE_BPS_MAX, TITLE_MAX } from '../../domain/limits.ts';
 import { formatAmount } from '../../domain/money.ts';
 import { DEFAULT_DEADLINES, type DeadlineTerms } from '../../domain/order/deadlines.ts';
 import { Refusal, refuseField } from '../../domain/refusal.ts';
@@ -19,6 +19,7 @@ import {
   DeadlinesInput,
   IdParams,
   MetadataInput,
+  MilestoneRef,
   commaList,
   createdQuery,
   flagQuery,
@@ -34,6 +35,17 @@ import { waitFor } from '../waiting.ts';
 
 const CREATE_TIMEOUT_MS = 10_000;
 
+const MilestonesInput = z
+  .array(
+    z.strictObject({
+      milestone_ref: MilestoneRef,
+      title: text(TITLE_MAX),
+      amount: AmountInput,
+      seller_id: z.string().nullish(),
+    }),
+  )
+  .max(MILESTONES_MAX, `TOO_MANY: at most ${MILESTONES_MAX} milestones`);
+
 const CreateOrderBody = z.strictObject({
   client_order_ref: text(255).nullish(),
   buyer_id: z.string(),
@@ -44,11 +56,7 @@ const CreateOrderBody = z.strictObject({
   description: text(DESCRIPTION_MAX).nullish(),
   platform_fee_bps: z.int().min(0).max(PLATFORM_FEE_BPS_MAX).nullish(),
   auto: z.boolean().nullish(),
-  milestones: z
-    .array(z.unknown())
-    .max(0, 'NOT_AVAILABLE: orders with milestones are not available; leave it out')
-    .nullish()
-    .meta({ description: 'Reserved' }),
+  milestones: MilestonesInput.nullish(),
   deadlines: DeadlinesInput.nullish(),
   metadata: MetadataInput.nullish(),
 });
@@ -74,6 +82,7 @@ async function createOrder(call: Call<unknown, unknown, CreateOrderBody>): Promi
   const known = await knownOrder(call, marketplace.id, bodyHash, orderId);
   if (known !== null) return known;
   if (marketplace.status === 'PAUSED') throw new Refusal('MARKETPLACE_PAUSED', 'the marketplace takes no orders now');
+  checkMilestones(body);
   await checkParties(call, marketplace.id);
   const asset = checkTerms(call, body.asset ?? marketplace.defaultAsset);
   try {
@@ -94,6 +103,7 @@ async function createOrder(call: Call<unknown, unknown, CreateOrderBody>): Promi
         auto: body.auto ?? false,
         deadlines: deadlinesOf(body.deadlines, marketplace.deadlines),
         metadata: body.metadata ?? {},
+        ...milestonesOf(body),
       },
       { updateId: idempotency === null ? newId('request') : updateIdOf(idempotency), timeoutMs: CREATE_TIMEOUT_MS },
     );
@@ -157,12 +167,17 @@ async function knownOrder(
 
 async function checkParties(call: Call<unknown, unknown, CreateOrderBody>, marketplaceId: string): Promise<void> {
   const { buyer_id: buyerId, seller_id: sellerId } = call.body;
-  if (buyerId === sellerId) throw refuseField('/seller_id', 'SAME_PARTY', 'buyer and seller must differ');
-  const statuses = await userStatuses(pool(call.deps.orm), marketplaceId, [buyerId, sellerId]);
   const parties = [
     { pointer: '/buyer_id', id: buyerId },
     { pointer: '/seller_id', id: sellerId },
+    ...(call.body.milestones ?? []).flatMap(({ seller_id: id }, index) =>
+      id == null ? [] : [{ pointer: `/milestones/${index}/seller_id`, id }],
+    ),
   ];
+  const same = parties.find(({ pointer, id }) => pointer !== '/buyer_id' && id === buyerId);
+  if (same !== undefined) throw refuseField(same.pointer, 'SAME_PARTY', 'buyer and seller must differ');
+  const ids = [...new Set(parties.map(({ id }) => id))];
+  const statuses = await userStatuses(pool(call.deps.orm), marketplaceId, ids);
   const missing = parties
     .filter(({ id }) => !statuses.has(id))
     .map(({ pointer }) => ({ pointer, code: 'NOT_FOUND', detail: 'there is no such user' }));
@@ -172,6 +187,32 @@ async function checkParties(call: Call<unknown, unknown, CreateOrderBody>, marke
     .map(({ pointer, id }) => ({ pointer, code: 'USER_SUSPENDED', detail: `user ${id} is suspended` }));
   if (suspended[0] !== undefined) throw new Refusal('USER_SUSPENDED', suspended[0].detail, { errors: suspended });
 }
+
+/** Each under its own reference, and together the whole amount. */
+function checkMilestones({ milestones, amount }: CreateOrderBody): void {
+  if (milestones == null || milestones.length === 0) return;
+  const errors = milestones.flatMap(({ milestone_ref: ref }, index) =>
+    milestones.findIndex((other) => other.milestone_ref === ref) === index
+      ? []
+      : [{ pointer: `/milestones/${index}/milestone_ref`, code: 'DUPLICATE', detail: `${ref} is used before` }],
+  );
+  if (errors[0] !== undefined) throw new Refusal('VALIDATION_ERROR', errors[0].detail, { errors });
+  const total = milestones.reduce((sum, milestone) => sum + milestone.amount, 0n);
+  if (total === amount) return;
+  const detail = `the milestones add up to ${formatAmount(total)}, not to ${formatAmount(amount)}`;
+  throw refuseField('/milestones', 'SUM', detail);
+}
+
+const milestonesOf = ({ milestones, seller_id }: CreateOrderBody) =>
+  milestones == null || milestones.length === 0
+    ? {}
+    : {
+        milestones: milestones.map(({ amount, ...milestone }) => ({
+          ...milestone,
+          amount: formatAmount(amount),
+          seller_id: milestone.seller_id ?? seller_id,
+        })),
+      };
 
 function checkTerms(call: Call<unknown, unknown, CreateOrderBody>, asset: string): string {
   const { assets, orderLimits } = call.deps.config;

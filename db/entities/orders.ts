@@ -1,7 +1,7 @@
 /** Orders with their escrow, milestones and settlements. Written by the order workflow's activities only. */
 import { type InferEntity, defineEntity, p } from '@mikro-orm/core';
 import type { DeadlineTerms } from '../../domain/order/deadlines.ts';
-import type { EscrowWallets, OperationView } from '../../domain/order/shapes.ts';
+import type { EscrowWallets, OperationTask, OperationView } from '../../domain/order/shapes.ts';
 import {
   DUE_ACTIONS,
   ESCROW_STATUSES,
@@ -36,6 +36,8 @@ export const Order = defineEntity({
     waitingFor: p.enum(WAITS).nullable(),
     /** the running operation, else the last that ended */
     operation: p.json<OperationView>().nullable(),
+    /** what the operation is about; a workflow started from the row goes on with it */
+    operationTask: p.json<OperationTask>().nullable(),
     deadlines: p.json<DeadlineTerms>(),
     /** absolute times by deadline name, ISO; what a resumed workflow reads its timers from */
     dueTimes: p.json<Record<string, string>>(),
@@ -92,6 +94,9 @@ export const Milestone = defineEntity({
     sellerId: p.text(),
     status: p.enum(MILESTONE_STATUSES),
     disputeId: p.text().nullable(),
+    /** its approval landed although its release did not */
+    approvedAt: p.datetime(3).nullable(),
+    inspectionDueAt: p.datetime(3).nullable(),
     completedAt: p.datetime(3).nullable(),
     settledAt: p.datetime(3).nullable(),
   },
@@ -114,5 +119,17 @@ export const Settlement = defineEntity({
     platformFee: p.bigint('bigint'),
     net: p.bigint('bigint'),
     ledger: p.integer(),
+  },
+});
+
+/** How far a marketplace's time is ahead, where deadlines are tried out. Written by the API. */
+export const TestClock = defineEntity({
+  name: 'TestClock',
+  tableName: 'test_clocks',
+  properties: {
+    id: p.text().primary(),
+    marketplaceId: p.text().unique(),
+    offsetMs: p.bigint('bigint'),
+    createdAt: p.datetime(3),
   },
 });

@@ -1,6 +1,7 @@
 /** Orders as the API shows them, each in one statement. */
 import { type RawBuilder, sql } from 'kysely';
-import { allowedVerbs } from '../../domain/order/machine.ts';
+import { type OrderView, allowedVerbs } from '../../domain/order/machine.ts';
+import { wholePart } from '../../domain/order/milestones.ts';
 import type { OrderResource } from '../../domain/resources/order.ts';
 import type { EscrowStatus, OrderStatus } from '../../domain/statuses.ts';
 import type { Sql } from '../sql.ts';
@@ -24,6 +25,7 @@ export type { OrderResource };
 type Selected = Omit<OrderResource, 'allowed' | 'due' | 'dispute_ids'> & {
   due_at: string | null;
   due_action: NonNullable<OrderResource['due']>['action'] | null;
+  live: boolean;
 };
 
 const ESCROW = sql`(select json_build_object('id', e.id, 'type', e.type, 'status', e.status,
@@ -46,6 +48,11 @@ const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 
     'allowed_repairs', a.allowed_repairs)
   from attention a where a.resource_id = o.id and a.cleared_at is null order by a.since limit 1)`;
 
+/** Whether an envelope of a running operation that could else be given up may land, or waits to be booked. */
+const LIVE = sql`(o.operation->>'status' in ('RUNNING', 'PARKED') and o.operation->>'verb' in ('escrow', 'fund')
+    and exists (select from chain_transactions t where t.order_id = o.id
+      and (t.status in ('SIGNED', 'SUBMITTED') or (t.status = 'CONFIRMED' and t.booked_at is null))))`;
+
 const select = (where: RawBuilder<unknown>, rest?: RawBuilder<unknown>) => selectFrom(sql`orders`, where, rest);
 
 const selectFrom = (
@@ -58,15 +65,29 @@ const selectFrom = (
     o.waiting_for, o.operation, ${ESCROW} as escrow, ${MILESTONES} as milestones, o.deadlines,
     ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements, ${ATTENTION} as attention, o.metadata,
     ${iso('o.created_at')} as created_at, ${iso('o.updated_at')} as updated_at, ${iso('o.reserved_at')} as reserved_at,
-    ${iso('o.funded_at')} as funded_at, ${iso('o.delivered_at')} as delivered_at, ${iso('o.closed_at')} as closed_at
+    ${iso('o.funded_at')} as funded_at, ${iso('o.delivered_at')} as delivered_at, ${iso('o.closed_at')} as closed_at,
+    ${LIVE} as live
   from ${source} o left join resource_counters c on c.resource_id = o.id
   where ${where} ${rest}`;
 
-function toResource({ due_at, due_action, ...row }: Selected): OrderResource {
+/** What the machine judges, from the order as it is shown; `live` is not shown. */
+export function orderView(
+  order: Pick<OrderResource, 'status' | 'final_status' | 'operation' | 'milestones' | 'delivered_at'>,
+  live = true,
+): OrderView {
+  const { status, operation, milestones } = order;
+  const hasMilestones = milestones.length > 0;
+  const parts = hasMilestones
+    ? milestones.map((milestone) => milestone.status)
+    : [wholePart({ status, finalStatus: order.final_status, delivered: order.delivered_at !== null })];
+  return { status, operation, parts, hasMilestones, live };
+}
+
+function toResource({ due_at, due_action, live, ...row }: Selected): OrderResource {
   return {
     ...row,
     amount: amountText(row.amount),
-    allowed: allowedVerbs({ status: row.status, operation: row.operation, delivered: row.delivered_at !== null }),
+    allowed: allowedVerbs(orderView(row, live)),
     escrow: row.escrow && { ...row.escrow, amount: amountText(row.escrow.amount) },
     milestones: row.milestones.map((milestone) => ({ ...milestone, amount: amountText(milestone.amount) })),
     due: due_at === null || due_action === null ? null : { at: due_at, action: due_action },
@@ -103,7 +124,7 @@ function written(orderId: string, { columns, escrowStatus }: OrderColumns): RawB
     .filter(([, value]) => value !== undefined)
     .map(([column, value]) => sql`${sql.ref(column)} = ${value}`);
   return sql`changed as (
-      update orders set ${sql.join([...assignments, sql`updated_at = now()`])} where id = ${orderId} returning *
+      update orders set ${sql.join([...assignments, sql`updated_at = marketplace_now(marketplace_id)`])} where id = ${orderId} returning *
     ), escrowed as (
       update escrows set status = ${escrowStatus}, updated_at = now()
       where order_id = ${orderId} and ${escrowStatus}::text is not null
@@ -192,4 +213,11 @@ export async function listOrders(
   ]);
   const { rows } = await select(where, newestFirst('o', page.limit)).execute(db);
   return pageOf(rows.map(toResource), page.limit);
+}
+
+/** Ids of the marketplace's orders that are not closed. */
+export async function openOrders(db: Sql, marketplaceId: string): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select id from orders where marketplace_id = ${marketplaceId} and status <> 'CLOSED' order by id`.execute(db);
+  return rows.map(({ id }) => id);
 }

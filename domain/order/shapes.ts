@@ -1,5 +1,14 @@
 /** Shapes stored on the order's rows that several layers share. */
-import type { DueAction, OperationCause, OperationStatus, OrderStatus, OrderVerb, WaitingFor } from '../statuses.ts';
+import type { Evidence } from '../intents.ts';
+import type {
+  MilestoneStatus,
+  OperationCause,
+  OperationStatus,
+  OrderStatus,
+  OrderVerb,
+  WaitingFor,
+} from '../statuses.ts';
+import type { Due } from './deadlines.ts';
 
 /** A problem (RFC 9457) as it is stored with an operation that failed. */
 export interface StoredProblem {
@@ -38,6 +47,8 @@ export interface EscrowWallets {
   readonly approver: WalletRef;
   readonly service_provider: WalletRef;
   readonly receiver: WalletRef;
+  /** by milestone; absent for an order without */
+  readonly receivers?: readonly WalletRef[];
   readonly platform: WalletRef;
   readonly release_signer: WalletRef;
   readonly dispute_resolver: WalletRef;
@@ -45,13 +56,36 @@ export interface EscrowWallets {
   readonly funder: WalletRef;
 }
 
+/** What an operation was asked for besides its verb: kept with it, so that a workflow started from the row goes on with it. */
+export interface OperationTask {
+  /** the parts it is about: milestone indexes, or the one part of an order without; empty for verbs about no part */
+  readonly parts: readonly (number | null)[];
+  readonly evidence: readonly Evidence[];
+}
+
+/** A part that the running operation is about. */
+export interface OperationTarget {
+  /** milestone index; null: the order has none */
+  readonly index: number | null;
+  /** its approval is on chain: it is not sent again (F4) */
+  readonly approved: boolean;
+}
+
 /** What the order workflow knows about its row: the machine's view and the next timer. Small: it is in every history. */
 export interface OrderState {
   readonly status: OrderStatus;
   readonly auto: boolean;
-  readonly delivered: boolean;
-  readonly approved: boolean;
+  readonly parts: readonly MilestoneStatus[];
+  readonly hasMilestones: boolean;
   readonly waiting_for: WaitingFor | null;
-  readonly operation: { readonly id: string; readonly verb: OrderVerb; readonly status: OperationStatus } | null;
-  readonly due: { readonly action: DueAction; readonly at: string } | null;
+  readonly operation: {
+    readonly id: string;
+    readonly verb: OrderVerb;
+    readonly status: OperationStatus;
+    readonly targets: readonly OperationTarget[];
+  } | null;
+  /** the next timer of its own; a dispute's belongs to the dispute */
+  readonly due: Due | null;
+  /** how far the marketplace's test clock is ahead; 0 without one */
+  readonly clock_offset_ms: number;
 }

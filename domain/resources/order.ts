@@ -27,6 +27,8 @@ export const Settlement = z
   })
   .meta({ id: 'Settlement', description: 'What the chain paid, one per recipient and transaction' });
 
+export type SettlementView = z.infer<typeof Settlement>;
+
 export const Milestone = z
   .object({
     milestone_ref: z.string(),

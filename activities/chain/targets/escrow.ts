@@ -22,6 +22,7 @@ export async function escrowTarget(db: Sql, deps: Deps, intent: EscrowIntent): P
     signatories: [{ walletId: signer.wallet_id, address: signer.address }],
     sponsorSigns: false,
     call: resolved,
+    intent: resolved.intent,
     build: () => orRefuse(deps.gateway.build(call)),
     verify: async (envelope: string) => {
       const [facts, ledger, account, state] = await Promise.all([
