@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import type { DemoOptions } from './demo/demo.ts';
 import type { DevOptions } from './dev.ts';
+import type { RecoverOptions } from './recover.ts';
 import { runApi, runMigrations, runWorker, type ServiceOptions } from './services.ts';
 
 const program = new Command('orchestrator').description('Escrow orchestration for marketplaces on Stellar');
@@ -76,6 +77,22 @@ program
   .argument('<wallet|user>', 'id of a wallet, or of a user')
   .option(...ENV_FILE)
   .action(async (id: string, options: ServiceOptions) => (await import('./wallets.ts')).runWalletsClose(id, options));
+
+const recovery = program
+  .command('recover')
+  .description('after Temporal or the database was lost or restored: start every missing workflow from its row')
+  .option('--take-over', 'take the rows from a Temporal namespace that is lost')
+  .option(...ENV_FILE)
+  .action(async (options: RecoverOptions) => (await import('./recover.ts')).runRecover(options));
+recovery
+  .command('settle')
+  .description('a transaction the rows did not know is put right in the books: whom it concerned may go on')
+  .argument('<hash>')
+  .requiredOption('--note <text>', 'what was done, for the audit log')
+  .option(...ENV_FILE)
+  .action(async (hash: string, options: ServiceOptions & { note: string }) =>
+    (await import('./recover.ts')).runSettle(hash, options),
+  );
 
 program
   .command('sandbox')

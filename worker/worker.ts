@@ -1,6 +1,6 @@
 /** A worker process: Temporal workers for the task queues it serves, the outbox relay, and what has to run once. */
 import { Client } from '@temporalio/client';
-import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { type ActivityInterceptorsFactory, NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Deps } from '../activities/context.ts';
 import { checkVault } from '../activities/signing/keys.ts';
@@ -11,6 +11,7 @@ import type { TaskQueue } from '../domain/workflow-ids.ts';
 import { attemptInterceptor } from './attempts.ts';
 import { ensureDeploymentWallets, ensurePools, ensureSingletons } from './boot.ts';
 import { workflowBundle } from './bundle.ts';
+import { claimCluster, clusterFence } from './cluster.ts';
 import { createDeps } from './deps.ts';
 import { startHealth } from './health.ts';
 import { type QueueSettings, queueSettings } from './queues.ts';
@@ -51,12 +52,13 @@ export async function startWorker(config: Config): Promise<RunningWorker> {
   );
   try {
     const client = new Client({ connection, namespace: config.temporal.namespace });
+    const cluster = await claimCluster(orm, { client, namespace: config.temporal.namespace });
     const deps = createDeps(config, { orm, client, log });
     if (deps.vault !== null) await checkVault(orm, deps.vault);
     await ensureDeploymentWallets(orm, config.sponsorAddress);
     await ensurePools(orm, config.pools);
     if (config.monitorDisabled) log.info({}, 'monitor.disabled');
-    const pollers = await createPollers(config, deps, connection);
+    const pollers = await createPollers(config, deps, connection, clusterFence(deps, cluster));
     return await serve(config, deps, pollers, connection, log);
   } catch (error) {
     await connection.close().catch(() => undefined);
@@ -70,13 +72,18 @@ interface Poller {
   readonly worker: Worker;
 }
 
-async function createPollers(config: Config, deps: Deps, connection: NativeConnection): Promise<Poller[]> {
+async function createPollers(
+  config: Config,
+  deps: Deps,
+  connection: NativeConnection,
+  fence: ActivityInterceptorsFactory,
+): Promise<Poller[]> {
   const pollers: Poller[] = [];
   for (const queue of config.taskQueues) {
     const settings = queueSettings(queue, deps);
     if (settings === null) continue;
     const workflows = queue === 'orders' ? await workflowOptions(config) : {};
-    const worker = await Worker.create({ ...options(config, queue, settings), ...workflows, connection });
+    const worker = await Worker.create({ ...options(config, queue, settings, fence), ...workflows, connection });
     pollers.push({ queue, worker });
   }
   return pollers;
@@ -86,11 +93,12 @@ const options = (
   config: Config,
   queue: TaskQueue,
   { activities, concurrency, graceMs }: QueueSettings,
+  fence: ActivityInterceptorsFactory,
 ): Omit<WorkerOptions, 'connection'> => ({
   namespace: config.temporal.namespace,
   taskQueue: `${config.taskQueuePrefix}${queue}`,
   activities,
-  interceptors: { activity: [attemptInterceptor] },
+  interceptors: { activity: [fence, attemptInterceptor] },
   maxConcurrentActivityTaskExecutions: concurrency,
   maxConcurrentActivityTaskPolls: ACTIVITY_POLLS,
   shutdownGraceTime: graceMs,

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Sql } from '../../db/sql.ts';
 import type { Intent } from '../../domain/intents.ts';
 import type { ChainTransactionStatus } from '../../domain/statuses.ts';
+import { refuse } from '../failure.ts';
 
 export interface StoredTransaction {
   readonly id: string;
@@ -53,9 +54,9 @@ export async function latestAttempt(db: Sql, intentKey: string): Promise<StoredT
   return rows[0] === undefined ? null : typed(rows[0]);
 }
 
-/** @throws Error when there is none: its id came from our own history */
+/** @throws ApplicationFailure BOOKS_DIFFER when there is none: the rows were restored to a time before it */
 export async function transactionById(db: Sql, id: string): Promise<StoredTransaction> {
   const { rows } = await sql<Raw>`${SELECT} where t.id = ${id}`.execute(db);
-  if (rows[0] === undefined) throw new Error(`no chain transaction ${id}`);
+  if (rows[0] === undefined) throw refuse('BOOKS_DIFFER', `the rows do not know transaction ${id}`);
   return typed(rows[0]);
 }

@@ -7,7 +7,9 @@ import type { ApplicationFailure } from '@temporalio/common';
 import { sql } from 'kysely';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import type { SourceTransaction } from '../../providers/chain/port.ts';
-import { raiseAttention } from '../attention.ts';
+import type { Orm } from '../../db/orm.ts';
+import { newId } from '../../domain/ids.ts';
+import { clearAttention, raiseAttention } from '../attention.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
 import type { Target } from './target.ts';
@@ -132,5 +134,24 @@ async function remember(
         detail: { matter: 'a transaction of ours that the rows do not know', source, ledger, involved: row.involved },
       });
     return [{ hash, source, ledger, involved: row.involved }];
+  });
+}
+
+/**
+ * An operator has put the books right: what was involved may be used again.
+ * @param note what he did, for the audit log
+ * @throws Error when there is no such transaction, or it is settled
+ */
+export async function settleUnaccounted(orm: Orm, hash: string, note: string): Promise<void> {
+  await inTransaction(orm, async (trx) => {
+    const { rows } = await sql<{ source: string }>`
+      update unaccounted_transactions set settled_at = clock_timestamp(), note = ${note}
+      where hash = ${hash} and settled_at is null returning source`.execute(trx);
+    if (rows[0] === undefined) throw new Error(`${hash} is not among the transactions that wait to be settled`);
+    await clearAttention(trx, { type: 'transaction', id: hash }, 'BOOKS_DIFFER');
+    await sql`
+      insert into audit_log (id, at, action, resource_type, resource_id, after)
+      values (${newId('audit')}, clock_timestamp(), 'recovery.settle', 'transaction', ${hash},
+        ${JSON.stringify({ note, ...rows[0] })}::jsonb)`.execute(trx);
   });
 }

@@ -1,0 +1,72 @@
+/**
+ * Every workflow that starts from its row. Whoever adds a workflow with a row of its own adds it here: that is all that
+ * `orchestrator recover` needs to know.
+ */
+import { type SearchAttributePair, defineSearchAttributeKey } from '@temporalio/common';
+import { type RawBuilder, sql } from 'kysely';
+import type { Deps } from '../activities/context.ts';
+import { orderWorkflowId, paymentWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
+import type { OrderInput, PaymentInput, WalletInput } from '../workflows/messages.ts';
+import { orderWakeSignal, walletWakeSignal } from '../workflows/messages.ts';
+
+export interface Resumable {
+  /** workflow type */
+  readonly type: string;
+  readonly workflowId: (id: string) => string;
+  /** the table, and which of its rows have a workflow */
+  readonly table: string;
+  readonly open: RawBuilder<unknown>;
+  readonly input: (id: string, deps: Pick<Deps, 'network' | 'taskQueuePrefix' | 'paymentSource'>) => object;
+  readonly searchAttributes?: (id: string) => SearchAttributePair[];
+  /** makes one that runs look at its row again: it may know less, or more, than the row does */
+  readonly wake?: readonly [signal: string, ...args: object[]];
+}
+
+const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
+const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
+
+const payment = (type: 'withdrawal' | 'adjustment'): Resumable => ({
+  type,
+  workflowId: (id) => paymentWorkflowId({ type, id }),
+  table: 'payments',
+  open: sql`kind = ${type.toUpperCase()} and status not in ('COMPLETED', 'FAILED', 'CANCELED')`,
+  input: (id, { taskQueuePrefix }): PaymentInput => ({
+    payment: { type, id },
+    task_queue_prefix: taskQueuePrefix,
+    resume: true,
+  }),
+});
+
+export const RESUMABLE: readonly Resumable[] = [
+  {
+    type: 'wallet',
+    workflowId: walletWorkflowId,
+    table: 'wallets',
+    open: sql`status <> 'CLOSED' and kind not in ('CHANNEL', 'SPONSOR')`,
+    input: (id, { network, taskQueuePrefix, paymentSource }): WalletInput => ({
+      wallet_id: id,
+      network: network.name,
+      task_queue_prefix: taskQueuePrefix,
+      follow: true,
+      source: paymentSource,
+      resume: true,
+    }),
+    searchAttributes: (id) => [{ key: WALLET_ID, value: id }],
+    wake: [walletWakeSignal.name],
+  },
+  {
+    type: 'order',
+    workflowId: orderWorkflowId,
+    table: 'orders',
+    open: sql`status <> 'CLOSED'`,
+    input: (id, { taskQueuePrefix }): OrderInput => ({
+      order_id: id,
+      task_queue_prefix: taskQueuePrefix,
+      resume: true,
+    }),
+    searchAttributes: (id) => [{ key: ORDER_ID, value: id }],
+    wake: [orderWakeSignal.name, { cause: 'RESUME' }],
+  },
+  payment('withdrawal'),
+  payment('adjustment'),
+];
