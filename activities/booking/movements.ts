@@ -28,14 +28,15 @@ export interface FollowedWallet {
 
 /**
  * Records what is new among the movements of the wallet and books it. Runs inside the transaction that moves the cursor.
- * @returns whether there are deposits among them, and how many of those were booked now
+ * @returns whether there are deposits among them, how many of those were booked now, and for whose orders money left
+ *   the wallet in a transaction of ours
  */
 export async function bookMovements(
   trx: Sql,
   network: NetworkSettings,
   wallet: FollowedWallet,
   movements: readonly Movement[],
-): Promise<{ deposits: number; booked: number }> {
+): Promise<{ deposits: number; booked: number; paidFor: readonly string[] }> {
   const own = ownMovements(wallet.address, movements);
   const known = { ...(await whatIsOurs(trx, own)), assets: network.assets, wallet };
   const judged = own.map((movement) => ({ movement, verdict: classify(movement, known) }));
@@ -58,7 +59,10 @@ export async function bookMovements(
       booked += 1;
     } else await bookUnexplained(trx, wallet, movement, id);
   }
-  return { deposits: judged.filter(({ verdict }) => verdict.kind === 'DEPOSIT').length, booked };
+  const paidFor = judged.flatMap(({ movement: { direction }, verdict: { kind, resource } }) =>
+    kind === 'OURS' && direction === 'OUT' && resource?.type === 'order' ? [resource.id] : [],
+  );
+  return { deposits: judged.filter(({ verdict }) => verdict.kind === 'DEPOSIT').length, booked, paidFor };
 }
 
 function kindOf({ kind, resource }: Verdict): MovementKind {

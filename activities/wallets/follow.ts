@@ -67,7 +67,7 @@ export function createFollowActivities({ orm, network, log }: Pick<Deps, 'orm' |
         const { cursor: stored, address, provider, status: _status, closing: _closing, ...wallet } = row;
         const followed = { ...wallet, address, custodial: provider === 'crypto-native' };
         const movements = page.movements.map(fromWire);
-        const { deposits, booked } = await bookMovements(trx, network, followed, movements);
+        const { deposits, booked, paidFor } = await bookMovements(trx, network, followed, movements);
         const cursor = BigInt(page.cursor) > BigInt(stored) ? page.cursor : stored;
         if (cursor !== stored)
           await sql`update wallets set stream_cursor = ${cursor}, updated_at = now() where id = ${wallet_id}`.execute(
@@ -76,7 +76,9 @@ export function createFollowActivities({ orm, network, log }: Pick<Deps, 'orm' |
         if (booked > 0) log.info({ wallet_id, deposits: booked, cursor }, 'deposits.credited');
         // Asked again after a crash, the orders are named again although nothing was booked now.
         const { userId } = wallet;
-        return { cursor, order_ids: deposits > 0 && userId !== null ? await waitingOrders(trx, userId) : [] };
+        const waiting = deposits > 0 && userId !== null ? await waitingOrders(trx, userId) : [];
+        // What the holder of the key sent past us: the order that handed it out looks for it.
+        return { cursor, order_ids: followed.custodial ? waiting : [...new Set([...waiting, ...paidFor])] };
       });
     },
   };
