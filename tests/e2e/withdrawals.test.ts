@@ -1,0 +1,473 @@
+/** Money that leaves: to whom it may, once, with another person where that is asked for, and back when it did not leave. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Account, Keypair, MuxedAccount, Operation, StrKey } from '@stellar/stellar-sdk/base';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { withClient } from '../../cli/stack/postgres.ts';
+import { expectCoherent } from '../support/coherent.ts';
+import {
+  type EventBody,
+  type ProblemBody,
+  type UserBody,
+  WAIT,
+  balance,
+  fundedUser,
+  insist,
+  readyUser,
+} from '../support/flows.ts';
+import { type Answer, type Call, type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
+import { createStranger } from '../support/stranger.ts';
+import { eventually } from '../support/wait.ts';
+
+interface PaymentBody {
+  readonly id: string;
+  readonly status: string;
+  readonly version: number;
+  readonly user_id: string | null;
+  readonly approved_by: string | null;
+  readonly transaction_hash: string | null;
+  readonly operation: {
+    readonly id: string;
+    readonly verb: string;
+    readonly status: string;
+    readonly error: ProblemBody | null;
+  };
+}
+
+/** The longest a step on chain may take in a test. */
+const PATIENCE = { timeoutMs: 120_000 };
+const LIMITS = { WITHDRAWAL_MIN: '0.5', WITHDRAWAL_MAX: '500', WITHDRAWAL_DAY_MAX: '600' };
+
+let stack: TestStack;
+let market: TestMarketplace;
+let api: Call;
+let outside: Awaited<ReturnType<typeof createStranger>>;
+
+beforeAll(async () => {
+  stack = await startTestStack({ environment: LIMITS });
+  market = await stack.createMarketplace();
+  ({ api } = market);
+  outside = await createStranger(stack, '1000');
+}, 120_000);
+afterEach(() => expectCoherent(stack), 60_000);
+afterAll(() => stack.stop());
+
+const key = () => ({ 'idempotency-key': randomUUID() });
+const to = (address: string, memo: object | null = null) => ({ address, memo });
+
+const withdraw = (body: object, headers: Record<string, string> = {}, by: Call = api) =>
+  by<PaymentBody & ProblemBody>('POST', '/withdrawals', body, { ...key(), ...headers });
+
+/** Settled, whatever a slow machine makes of waiting. */
+const paid = async (user: UserBody, amount: string, address: string, memo: object | null = null) => {
+  const { status, body } = await withdraw({ user_id: user.id, amount, destination: to(address, memo) });
+  expect(status).toBe(202);
+  return until(body.id, 'COMPLETED');
+};
+
+const get = async (id: string, type = 'withdrawals') => (await api<PaymentBody>('GET', `/${type}/${id}`)).body;
+const until = (id: string, status: string, type = 'withdrawals') =>
+  eventually(async () => {
+    const payment = await get(id, type);
+    if (payment.status === status) return payment;
+    throw new Error(`${id} is ${payment.status}, not ${status}: ${JSON.stringify(payment.operation)}`);
+  }, PATIENCE);
+
+/** A key that names a person. */
+async function keyOf(person: string, scopes: readonly string[]): Promise<Call> {
+  const { body } = await api<{ api_key: string }>('POST', '/auth/api-keys', { name: person, person, scopes });
+  return (method, path, payload, headers) => stack.api(method, path, payload, headers, body.api_key);
+}
+
+const rows = <T>(query: string, parameters: readonly unknown[] = []): Promise<T[]> =>
+  withClient(stack.databaseUrls.owner, async (client) => (await client.query(query, [...parameters])).rows as T[]);
+
+async function addressOf(kind: string, marketplaceId: string | null = market.id): Promise<string> {
+  const [row] = await rows<{ address: string }>(
+    `select address from wallets where kind = $1 and marketplace_id is not distinct from $2 and status = 'READY' limit 1`,
+    [kind, marketplaceId],
+  );
+  if (row === undefined) throw new Error(`no ${kind} wallet`);
+  return row.address;
+}
+
+const control = (path: string, body: object) =>
+  fetch(`${stack.sandboxUrl}/control/${path}`, { method: 'POST', body: JSON.stringify(body) });
+
+async function onChain(address: string): Promise<string> {
+  const response = await fetch(`${stack.sandboxUrl}/horizon/accounts/${address}`);
+  const { balances } = (await response.json()) as { balances: { asset_code?: string; balance: string }[] };
+  return balances.find(({ asset_code }) => asset_code === 'USDC')?.balance ?? 'none';
+}
+
+const eventsOf = (id: string, count: number) =>
+  eventually(async () => {
+    const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${id}&limit=100`);
+    return body.data.length >= count ? body.data.map(({ type }) => type).reverse() : null;
+  }, PATIENCE);
+
+test('a withdrawal is held, paid and booked, once, however often it is asked for', async () => {
+  const [user, receiver] = await Promise.all([fundedUser(api, '100'), createStranger(stack, '1')]);
+  const headers = key();
+  const request = {
+    user_id: user.id,
+    amount: '40.50',
+    asset: 'USDC',
+    destination: to(receiver.address, { type: 'TEXT', value: '1234' }),
+    client_ref: `w-${user.id}`,
+    metadata: { plan: 'pro' },
+  };
+  const [first, ...others] = await Promise.all(
+    Array.from({ length: 4 }, () => api<PaymentBody>('POST', '/withdrawals', request, headers)),
+  );
+  const { id } = first?.body ?? { id: '' };
+  expect([first?.status, first?.headers.get('location')]).toEqual([202, `/api/v1/withdrawals/${id}`]);
+  expect(new Set(others.map(({ body }) => body.id))).toEqual(new Set([id]));
+
+  const done = await until(id, 'COMPLETED');
+  expect(done).toEqual({
+    id,
+    user_id: user.id,
+    amount: '40.5',
+    asset: 'USDC',
+    destination: { address: receiver.address, memo: { type: 'TEXT', value: '1234' } },
+    client_ref: `w-${user.id}`,
+    status: 'COMPLETED',
+    requested_by: expect.stringMatching(/^key_/),
+    approved_by: null,
+    transaction_hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+    ledger: expect.any(Number),
+    operation: expect.objectContaining({
+      verb: 'create',
+      status: 'SUCCEEDED',
+      transaction_hash: done.transaction_hash,
+    }),
+    attention: null,
+    metadata: { plan: 'pro' },
+    version: 4,
+    created_at: expect.any(String),
+    updated_at: expect.any(String),
+    completed_at: expect.any(String),
+  });
+  expect(await onChain(receiver.address)).toBe('41.5000000');
+  expect(await balance(api, user.id)).toMatchObject({ available: '59.5', reserved: '0', total: '59.5' });
+  expect(await eventsOf(id, 4)).toEqual([
+    'withdrawal.created',
+    'withdrawal.approved',
+    'withdrawal.submitted',
+    'withdrawal.completed',
+  ]);
+  const moved = await eventually(async () => {
+    const { body } = await api<{ data: { kind: string; resource: unknown }[] }>(
+      'GET',
+      `/users/${user.id}/wallet/transactions`,
+    );
+    return body.data.find(({ kind }) => kind === 'WITHDRAWAL');
+  }, PATIENCE);
+  expect(moved).toMatchObject({ direction: 'OUT', amount: '40.5', resource: { type: 'withdrawal', id } });
+  const statement = await api<{ data: { type: string; direction: string }[] }>(
+    'GET',
+    `/users/${user.id}/balance/transactions`,
+  );
+  expect(statement.body.data.map(({ type, direction }) => `${type} ${direction}`).slice(0, 2)).toEqual([
+    'WITHDRAWAL DEBIT',
+    'WITHDRAWAL HOLD',
+  ]);
+
+  // The same key attaches, an equal body under the same reference finds it, another one is refused.
+  const waited = await api<PaymentBody>('POST', '/withdrawals', request, { ...headers, ...WAIT });
+  expect([waited.status, waited.body.id]).toEqual([200, id]);
+  expect((await withdraw({ ...request, amount: '40.5' })).body.id).toBe(id);
+  expect((await withdraw({ ...request, amount: '1' })).body).toMatchObject({
+    code: 'CLIENT_REF_REUSED',
+    withdrawal_id: id,
+  });
+  expect((await api<ProblemBody>('POST', '/withdrawals', request)).body).toMatchObject({
+    code: 'IDEMPOTENCY_KEY_REQUIRED',
+    status: 400,
+  });
+  const list = (query: string) => api<{ data: PaymentBody[] }>('GET', `/withdrawals?${query}`);
+  expect(
+    (await list(`client_ref=w-${user.id}&status=COMPLETED,FAILED&user_id=${user.id}&metadata[plan]=pro`)).body.data,
+  ).toEqual([done]);
+  expect((await list('status=CANCELED&user_id=usr_none')).body.data).toEqual([]);
+  const unchanged = await api('GET', `/withdrawals/${id}`, undefined, { 'if-none-match': '"4"', prefer: 'wait=1' });
+  expect([unchanged.status, unchanged.headers.get('etag')]).toEqual([304, '"4"']);
+}, 180_000);
+
+describe('the destination', () => {
+  test('must be an account that can take the payment and tell whom it is for', async () => {
+    const user = await fundedUser(api, '50');
+    const [shared, bare, elsewhere] = await Promise.all([
+      createStranger(stack, '1'),
+      createStranger(stack, '1'),
+      stack.createMarketplace(),
+    ]);
+    await shared.send(Operation.manageData({ name: 'config.memo_required', value: '1' }));
+    const [, issuer = ''] = (stack.env['ASSETS'] ?? '').split(':');
+    const foreign = await readyUser(elsewhere.api);
+    const fee = await addressOf('FEE');
+    const refused = {
+      contract: StrKey.encodeContract(randomBytes(32)),
+      'no address': 'GARBAGE',
+      'no account': Keypair.random().publicKey(),
+      'no trustline': stack.env['SPONSOR_ADDRESS'] ?? '',
+      issuer,
+      'fee wallet': fee,
+      operator: await addressOf('OPERATOR'),
+      resolver: await addressOf('RESOLVER'),
+      channel: await addressOf('CHANNEL', null),
+      'user of another marketplace': foreign.wallet.address ?? '',
+      'own wallet': user.wallet.address ?? '',
+      'memo required': shared.address,
+    };
+    const answers = await Promise.all(
+      Object.entries(refused).map(async ([what, address]) => {
+        const { status, body } = await withdraw({ user_id: user.id, amount: '1', destination: to(address) });
+        return `${what}: ${status} ${body.code}`;
+      }),
+    );
+    expect(answers).toEqual(Object.keys(refused).map((what) => `${what}: 422 DESTINATION_INVALID`));
+    const muxed = new MuxedAccount(new Account(shared.address, '0'), '18446744073709551615').accountId();
+    const wrong = [
+      to(muxed, { type: 'ID', value: '1' }),
+      to(shared.address, { type: 'TEXT', value: 'ä'.repeat(15) }),
+      to(shared.address, { type: 'ID', value: '18446744073709551616' }),
+      to(shared.address, { type: 'HASH', value: 'ab' }),
+    ];
+    for (const destination of wrong)
+      expect((await withdraw({ user_id: user.id, amount: '1', destination })).body.code).toBe('VALIDATION_ERROR');
+    expect(await balance(api, user.id)).toMatchObject({ available: '50', reserved: '0' });
+
+    const hash = 'ab'.repeat(32);
+    await Promise.all([
+      paid(user, '1', muxed),
+      paid(user, '2', shared.address, { type: 'ID', value: '77' }),
+      paid(user, '3', shared.address, { type: 'HASH', value: hash }),
+      paid(user, '4', bare.address, { type: 'RETURN', value: hash }),
+    ]);
+    expect([await onChain(shared.address), await onChain(bare.address)]).toEqual(['7.0000000', '5.0000000']);
+    expect(await balance(api, user.id)).toMatchObject({ available: '40' });
+  }, 180_000);
+
+  test('may be another user of the marketplace, whose money it then is', async () => {
+    const [user, other] = await Promise.all([fundedUser(api, '30'), readyUser(api)]);
+    await paid(user, '12', other.wallet.address ?? '');
+    expect(await balance(api, user.id)).toMatchObject({ total: '18' });
+    expect(await balance(api, other.id)).toMatchObject({ available: '12', total: '12' });
+  }, 180_000);
+});
+
+test('nothing is asked for that is not there, not allowed or not the caller’s', async () => {
+  const [user, poor] = await Promise.all([fundedUser(api, '1000'), readyUser(api)]);
+  const destination = to(outside.address);
+  const codeOf = async (body: object, by: Call = api) => {
+    const { status, body: problem } = await withdraw({ amount: '1', destination, ...body }, {}, by);
+    return `${status} ${problem.code}`;
+  };
+  expect(await codeOf({ user_id: poor.id })).toBe('422 INSUFFICIENT_FUNDS');
+  expect(await codeOf({ user_id: 'usr_none' })).toBe('404 NOT_FOUND');
+  expect(await codeOf({})).toBe('422 VALIDATION_ERROR');
+  expect(await codeOf({ user_id: user.id, amount: '0.4' })).toBe('422 LIMIT_EXCEEDED');
+  expect(await codeOf({ user_id: user.id, amount: '501' })).toBe('422 LIMIT_EXCEEDED');
+  expect(await codeOf({ from: 'FEES' })).toBe('422 INSUFFICIENT_FUNDS');
+  expect(await codeOf({ from: 'FEES' }, await keyOf('clerk', ['write']))).toBe('403 INSUFFICIENT_SCOPE');
+  expect(await codeOf({ user_id: user.id }, await keyOf('reader', ['read']))).toBe('403 INSUFFICIENT_SCOPE');
+  // Six hundred within a day, also when they are asked for at once.
+  const asked = await Promise.all(
+    Array.from({ length: 5 }, () => withdraw({ user_id: user.id, amount: '150', destination })),
+  );
+  expect(asked.map(({ status }) => status).sort()).toEqual([202, 202, 202, 202, 422]);
+  expect(await codeOf({ user_id: user.id, amount: '0.5' })).toBe('422 LIMIT_EXCEEDED');
+  for (const { status, body } of asked) if (status === 202) await until(body.id, 'COMPLETED');
+
+  const saver = await fundedUser(api, '10');
+  await api('POST', `/users/${saver.id}/suspend`, {});
+  expect(await codeOf({ user_id: saver.id })).toBe('409 USER_SUSPENDED');
+  await api('POST', `/users/${saver.id}/activate`, {});
+  await stack.api('POST', `/marketplaces/${market.id}/pause`, {});
+  const headers = key();
+  const paused = await api<ProblemBody>(
+    'POST',
+    '/withdrawals',
+    { user_id: saver.id, amount: '1', destination },
+    headers,
+  );
+  expect(paused).toMatchObject({ status: 409, body: { code: 'MARKETPLACE_PAUSED', retryable: true } });
+  await stack.api('POST', `/marketplaces/${market.id}/resume`, {});
+  const again = await api<PaymentBody>(
+    'POST',
+    '/withdrawals',
+    { user_id: saver.id, amount: '1', destination },
+    headers,
+  );
+  expect(again.status).toBe(202);
+  await until(again.body.id, 'COMPLETED');
+}, 240_000);
+
+describe('from the threshold on', () => {
+  test('another person approves; what is not approved may be canceled', async () => {
+    const strict = await stack.createMarketplace({ approval_threshold: '50' });
+    const call = strict.api;
+    const named = async (person: string): Promise<Call> => {
+      const scopes = ['read', 'write', 'support'];
+      const { body } = await call<{ api_key: string }>('POST', '/auth/api-keys', { name: person, person, scopes });
+      return (method, path, payload, headers) => stack.api(method, path, payload, headers, body.api_key);
+    };
+    const [ann, bob] = await Promise.all([named('ann'), named('bob')]);
+    const user = await fundedUser(call, '500');
+    const destination = to(outside.address);
+    const ask = (amount: string) => withdraw({ user_id: user.id, amount, destination }, WAIT, ann);
+    expect((await ask('49.9999999')).body).toMatchObject({ status: 'COMPLETED', approved_by: null });
+
+    const { status, body } = await ask('50');
+    expect([status, body.status, body.operation.status]).toEqual([200, 'APPROVAL_REQUIRED', 'SUCCEEDED']);
+    expect(await balance(call, user.id)).toMatchObject({ available: '400.0000001', reserved: '50' });
+    const approve = (by: Call) =>
+      by<PaymentBody & ProblemBody>('POST', `/withdrawals/${body.id}/approve`, { reason: 'ok' }, WAIT);
+    expect((await approve(ann)).body).toMatchObject({ code: 'INSUFFICIENT_SCOPE', status: 403 });
+    expect((await approve(call)).body).toMatchObject({ code: 'INSUFFICIENT_SCOPE', status: 403 });
+    const done = await approve(bob);
+    expect([done.status, done.body.status, done.body.operation.verb]).toEqual([200, 'COMPLETED', 'approve']);
+    expect(done.body.approved_by).toMatch(/^key_/);
+    expect((await approve(bob)).body).toMatchObject({
+      code: 'INVALID_STATE',
+      current_status: 'COMPLETED',
+      allowed: [],
+      operation: { verb: 'approve' },
+    });
+
+    const second = (await ask('60')).body;
+    const canceled = await ann<PaymentBody>('POST', `/withdrawals/${second.id}/cancel`, { reason: 'typo' });
+    expect([canceled.status, canceled.body.status, canceled.body.operation.verb]).toEqual([200, 'CANCELED', 'cancel']);
+    expect(await balance(call, user.id)).toMatchObject({ available: '400.0000001', reserved: '0' });
+    const late = await bob<ProblemBody>('POST', `/withdrawals/${second.id}/approve`, {});
+    expect(late.body).toMatchObject({ code: 'INVALID_STATE', current_status: 'CANCELED' });
+    const audit = await rows<{ action: string }>(
+      `select action from audit_log where resource_id in ($1, $2) order by at`,
+      [body.id, second.id],
+    );
+    expect(audit.map(({ action }) => action)).toEqual(['withdrawal.approve', 'withdrawal.cancel']);
+  }, 240_000);
+
+  test('a destination that can no longer be paid when it is approved fails it, and the money is available again', async () => {
+    const strict = await stack.createMarketplace({ approval_threshold: '1' });
+    const [user, receiver, bob] = await Promise.all([
+      fundedUser(strict.api, '20'),
+      createStranger(stack, '1'),
+      strict.api<{ api_key: string }>('POST', '/auth/api-keys', { name: 'bob', person: 'bob', scopes: ['support'] }),
+    ]);
+    const asked = await withdraw({ user_id: user.id, amount: '20', destination: to(receiver.address) }, {}, strict.api);
+    await receiver.send(Operation.manageData({ name: 'config.memo_required', value: '1' }));
+    const approve = () =>
+      stack.api<ProblemBody & { operation: PaymentBody['operation'] }>(
+        'POST',
+        `/withdrawals/${asked.body.id}/approve`,
+        {},
+        WAIT,
+        bob.body.api_key,
+      );
+    const failed = await approve();
+    expect(failed).toMatchObject({ status: 422, body: { code: 'OPERATION_FAILED' } });
+    expect(failed.body.operation.error?.code).toBe('DESTINATION_INVALID');
+    expect((await strict.api<PaymentBody>('GET', `/withdrawals/${asked.body.id}`)).body.status).toBe('FAILED');
+    expect(await balance(strict.api, user.id)).toMatchObject({ available: '20', reserved: '0' });
+  }, 180_000);
+});
+
+test('a worker that dies between submission and confirmation pays once', async () => {
+  const [user, receiver] = await Promise.all([fundedUser(api, '10'), createStranger(stack, '1')]);
+  await control('clock', { ledger_ms: 0 });
+  const { body } = await withdraw({ user_id: user.id, amount: '4', destination: to(receiver.address) });
+  await eventually(async () => {
+    const [sent] = await rows<{ status: string }>(`select status from chain_transactions where workflow_id = $1`, [
+      `withdrawal/${body.id}`,
+    ]);
+    return sent?.status === 'SUBMITTED';
+  }, PATIENCE);
+  expect(await get(body.id)).toMatchObject({ status: 'SUBMITTED', operation: { status: 'RUNNING' } });
+  const late = await api<ProblemBody>('POST', `/withdrawals/${body.id}/cancel`, {});
+  expect(late.body).toMatchObject({ code: 'INVALID_STATE', current_status: 'SUBMITTED', allowed: [] });
+  await stack.killWorker();
+  await control('clock', { ledger_ms: 100 });
+  await stack.startWorker();
+  await until(body.id, 'COMPLETED');
+  expect([await onChain(receiver.address), (await balance(api, user.id)).total]).toEqual(['5.0000000', '6']);
+}, 240_000);
+
+test('a correction moves the marketplace’s own money, and another person approves it', async () => {
+  const [user, ann, bob] = await Promise.all([
+    readyUser(api),
+    keyOf('ann', ['read', 'support']),
+    keyOf('bob', ['read', 'support']),
+  ]);
+  const adjust = (direction: 'credit' | 'debit', amount: string, headers: Record<string, string> = key()) =>
+    ann<PaymentBody & ProblemBody>(
+      'POST',
+      `/users/${user.id}/balance/${direction}`,
+      { amount, reason: 'goodwill', reference: 'T-1' },
+      headers,
+    );
+  expect((await adjust('credit', '5', {})).body).toMatchObject({ code: 'IDEMPOTENCY_KEY_REQUIRED', status: 400 });
+  expect((await adjust('credit', '5')).body).toMatchObject({ code: 'INSUFFICIENT_FUNDS', status: 422 });
+  expect((await adjust('debit', '5')).body).toMatchObject({ code: 'INSUFFICIENT_FUNDS', status: 422 });
+
+  await outside.send(outside.pay(await addressOf('FEE'), '20'));
+  const asked = await eventually(async () => {
+    const answer = await adjust('credit', '5');
+    return answer.status === 202 ? answer.body : null;
+  }, PATIENCE);
+  expect(asked).toEqual({
+    id: expect.stringMatching(/^adj_/),
+    user_id: user.id,
+    direction: 'CREDIT',
+    amount: '5',
+    asset: 'USDC',
+    status: 'APPROVAL_REQUIRED',
+    reason: 'goodwill',
+    reference: 'T-1',
+    operation: expect.objectContaining({ verb: 'create', status: 'SUCCEEDED' }),
+    version: 2,
+    created_at: expect.any(String),
+  });
+  const approve = (by: Call, id: string) => insist<PaymentBody>(by, `/adjustments/${id}/approve`, {});
+  expect((await approve(ann, asked.id)).status).toBe(403);
+  expect((await approve(bob, asked.id)).status).toBe(202);
+  await until(asked.id, 'COMPLETED', 'adjustments');
+  expect(await balance(api, user.id)).toMatchObject({ available: '5' });
+
+  const back = (await adjust('debit', '2')).body;
+  expect(await balance(api, user.id)).toMatchObject({ available: '3', reserved: '2' });
+  expect((await approve(bob, back.id)).status).toBe(202);
+  await until(back.id, 'COMPLETED', 'adjustments');
+  expect(await balance(api, user.id)).toMatchObject({ total: '3' });
+  expect(await eventsOf(back.id, 5)).toEqual([
+    'adjustment.created',
+    'adjustment.approval_required',
+    'adjustment.approved',
+    'adjustment.submitted',
+    'adjustment.completed',
+  ]);
+  const kinds = await eventually(async () => {
+    const { body } = await api<{ data: { kind: string }[] }>('GET', `/users/${user.id}/wallet/transactions`);
+    return body.data.length === 2 ? body.data.map(({ kind }) => kind) : null;
+  }, PATIENCE);
+  expect(kinds).toEqual(['ADJUSTMENT', 'ADJUSTMENT']);
+  const listed = await ann<{ data: PaymentBody[] }>('GET', '/adjustments');
+  expect(listed.body.data.map(({ id }) => id)).toEqual([back.id, asked.id]);
+}, 240_000);
+
+// Last: it leaves the chain's clock ahead of ours.
+test('a withdrawal that the network never takes is proved dead, and the money is available again', async () => {
+  const [user, receiver] = await Promise.all([fundedUser(api, '10'), createStranger(stack, '1')]);
+  await control('faults', { name: 'try_again_later', match: { face: 'core' } });
+  const { body } = await withdraw({ user_id: user.id, amount: '4', destination: to(receiver.address) });
+  await until(body.id, 'SUBMITTED');
+  await control('clock', { ledger_ms: 0 });
+  await control('ledgers/close', { count: 200 });
+  const failed = await until(body.id, 'FAILED');
+  expect(failed.operation).toMatchObject({ status: 'FAILED', error: { code: 'ENVELOPE_EXPIRED' } });
+  await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
+  await control('clock', { ledger_ms: 100 });
+  expect(await balance(api, user.id)).toMatchObject({ available: '10', reserved: '0' });
+  expect(await onChain(receiver.address)).toBe('1.0000000');
+}, 240_000);
