@@ -8,6 +8,8 @@ import { sponsorDaysLeft } from '../../db/health.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
 import type { Deps } from '../context.ts';
 
+type SponsorDeps = Pick<Deps, 'orm' | 'rpc' | 'network' | 'sponsorAddress' | 'sponsorDaysMin' | 'log'>;
+
 /** What was used in these days is taken for what will be used. */
 const WINDOW_DAYS = 7;
 /** Adding up the fees of a week is no work for every round. */
@@ -20,7 +22,7 @@ const TRUSTLINE_RESERVE = 5_000_000n;
  * Reads the sponsor's balance, keeps it with what was used per day, and raises an attention item while it lasts for less
  * than the configured days; the item clears itself. @throws ProviderError
  */
-export async function watchSponsor(deps: Deps): Promise<void> {
+export async function watchSponsor(deps: SponsorDeps): Promise<void> {
   const db = pool(deps.orm);
   const { name } = deps.network;
   const { rows } = await sql<{ recent: boolean }>`
@@ -38,7 +40,11 @@ export async function watchSponsor(deps: Deps): Promise<void> {
   await tell(deps, db, { available, burn });
 }
 
-async function tell(deps: Deps, db: Sql, { available, burn }: { available: bigint; burn: bigint }): Promise<void> {
+async function tell(
+  deps: SponsorDeps,
+  db: Sql,
+  { available, burn }: { available: bigint; burn: bigint },
+): Promise<void> {
   const resource = { type: 'network', id: deps.network.name };
   const daysLeft = await sponsorDaysLeft(db, deps.network.name);
   if (available > 0n && (daysLeft === null || daysLeft >= deps.sponsorDaysMin))
@@ -60,7 +66,7 @@ async function tell(deps: Deps, db: Sql, { available, burn }: { available: bigin
 }
 
 /** Fees that were charged and reserves that were locked in the last days, per day; a first day counts as a whole one. */
-async function burnPerDay(db: Sql, { network }: Deps): Promise<bigint> {
+async function burnPerDay(db: Sql, { network }: SponsorDeps): Promise<bigint> {
   const { rows } = await sql<{ burn: string }>`
     with fees as (
       select coalesce(sum(fee_charged), 0) as used, min(created_at) as since from chain_transactions
