@@ -17,6 +17,7 @@ import { type StoredTransaction, transactionById } from '../chain/store.ts';
 import { holdsLease, releaseLease } from '../chain/leases.ts';
 import { type Target, resolveTarget } from '../chain/target.ts';
 import { paymentSigned } from '../withdrawals/operation.ts';
+import type { ResolvedCall } from '../escrow/call.ts';
 import { withWalletKeys } from './keys.ts';
 
 export function createSignActivity(deps: Deps) {
@@ -44,17 +45,34 @@ export function createSignActivity(deps: Deps) {
       if (sponsor === null) throw new Error('this worker has no sponsor key');
       const passphrase = deps.network.passphrase;
       const payer = signingKey(sponsor);
-      const inner = await withWalletKeys(deps, target.signatories, (keys) => {
-        const signers = [...keys, ...(target.sponsorSigns ? [payer] : [])];
-        // A source that signs both as channel and as sponsor signs once: an unused signature is refused.
-        const unique = [...new Map(signers.map((signer) => [signer.publicKey, signer])).values()];
-        return signEnvelope(stored.unsignedEnvelope, passphrase, unique);
-      });
+      const inner =
+        target.call === null
+          ? await signClassic(deps, stored, target, payer)
+          : await signCall(deps, stored, target.call);
       const outer = feeBump(inner, passphrase, payer, { maxFeePerOp: INCLUSION_FEE_BID });
       // Not saved: another attempt prepared or signed meanwhile. Preparing again hands out what counts now.
       return { status: (await saveSigned(deps, stored, target, outer, ledger)) ? 'SIGNED' : 'STALE' };
     },
   };
+}
+
+/** One wallet calls an escrow, and its provider signs for it. */
+async function signCall(deps: Deps, stored: StoredTransaction, { signer }: ResolvedCall): Promise<string> {
+  const wallet = { id: signer.wallet_id, address: signer.address };
+  const request = { wallet, envelope: stored.unsignedEnvelope, signedEnvelope: null };
+  // Users with their own wallet are asked before anything is built: what comes here is ours to sign.
+  const signature = await deps.payments['crypto-native'].signEscrowTransaction(request);
+  if (signature.status === 'SIGNED') return signature.envelope;
+  throw new Error(`wallet ${wallet.id} does not sign`);
+}
+
+function signClassic(deps: Deps, stored: StoredTransaction, target: Target, payer: SigningKey): Promise<string> {
+  return withWalletKeys(deps, target.signatories, (keys) => {
+    const signers = [...keys, ...(target.sponsorSigns ? [payer] : [])];
+    // A source that signs both as channel and as sponsor signs once: an unused signature is refused.
+    const unique = [...new Map(signers.map((signer) => [signer.publicKey, signer])).values()];
+    return signEnvelope(stored.unsignedEnvelope, deps.network.passphrase, unique);
+  });
 }
 
 /** By its row the envelope is found again and proved dead: what is wrong there is as bad as a wrong envelope. */
