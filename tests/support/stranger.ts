@@ -10,6 +10,7 @@ import {
   TransactionBuilder,
   nativeToScVal,
   rpc,
+  type xdr,
 } from '@stellar/stellar-sdk';
 import type { TestStack } from './stack.ts';
 import { eventually } from './wait.ts';
@@ -38,20 +39,22 @@ export async function createStranger(stack: TestStack, amount: string) {
     return horizon.submitTransaction(transaction, { skipMemoRequiredCheck: true });
   };
   const pay = (destination: string, value: string) => Operation.payment({ destination, asset: usdc, amount: value });
-  /** A contract is paid through the asset's own contract. `stroops` as an integer. */
-  const payContract = async (contractId: string, stroops: bigint): Promise<void> => {
-    const token = new Contract(usdc.contractId(networkPassphrase));
-    const [from, to] = [new Address(address).toScVal(), new Address(contractId).toScVal()];
-    const prepared = await soroban.prepareTransaction(
-      await build(token.call('transfer', from, to, nativeToScVal(stroops, { type: 'i128' }))),
-    );
+  /** Calls a contract; carried out when this resolves. */
+  const call = async (contractId: string, fn: string, ...args: xdr.ScVal[]): Promise<void> => {
+    const prepared = await soroban.prepareTransaction(await build(new Contract(contractId).call(fn, ...args)));
     prepared.sign(key);
     const { hash } = await soroban.sendTransaction(prepared);
     await eventually(async () => (await soroban.getTransaction(hash)).status === 'SUCCESS');
+  };
+  /** A contract is paid through the asset's own contract. `stroops` as an integer. */
+  const payContract = (contractId: string, stroops: bigint): Promise<void> => {
+    const [from, to] = [new Address(address).toScVal(), new Address(contractId).toScVal()];
+    const amount = nativeToScVal(stroops, { type: 'i128' });
+    return call(usdc.contractId(networkPassphrase), 'transfer', from, to, amount);
   };
 
   await fetch(`${stack.sandboxUrl}/horizon/friendbot?addr=${address}`);
   await send(Operation.changeTrust({ asset: usdc }));
   await fetch(`${stack.sandboxUrl}/control/faucet`, { method: 'POST', body: JSON.stringify({ address, amount }) });
-  return { address, send, pay, payContract };
+  return { address, send, pay, call, payContract };
 }
