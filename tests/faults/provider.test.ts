@@ -76,7 +76,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
       });
       expect(parked).toMatchObject({
         status: 'ESCROW_FUNDING',
-        allowed: [],
+        allowed: ['cancel'],
         operation: { verb: 'fund', transaction_hash: null },
         attention: { reason: 'ENVELOPE_REJECTED', allowed_repairs: ['retry'] },
       });
