@@ -8,6 +8,7 @@ export const ID_PREFIXES = {
   wallet: 'wal',
   order: 'ord',
   escrow: 'esc',
+  dispute: 'dsp',
   operation: 'op',
   event: 'evt',
   chainTransaction: 'ctx',

@@ -17,6 +17,9 @@ export const walletBatchMax = (assets: number): number => Math.min(18, Math.floo
 /** Limits of the escrow contract's API. */
 export const TITLE_MAX = 100;
 export const DESCRIPTION_MAX = 500;
+/** Per dispute: who needs more has another medium for it. */
+export const DISPUTE_EVIDENCE_MAX = 100;
+export const DISPUTE_COMMENTS_MAX = 500;
 export const METADATA_KEYS_MAX = 50;
 export const METADATA_BYTES_MAX = 8_192;
 export const BODY_BYTES_MAX = 256 * 1024;

@@ -50,6 +50,19 @@ export type EscrowStatus = (typeof ESCROW_STATUSES)[number];
 export const MILESTONE_STATUSES = ['OPEN', 'COMPLETED', 'DISPUTED', 'RELEASED', 'REFUNDED', 'SPLIT'] as const;
 export type MilestoneStatus = (typeof MILESTONE_STATUSES)[number];
 
+export const DISPUTE_STATUSES = ['OPEN', 'UNDER_REVIEW', 'RESOLVING', 'RESOLVED', 'WITHDRAWN'] as const;
+export type DisputeStatus = (typeof DISPUTE_STATUSES)[number];
+export const DISPUTE_VERBS = ['assign', 'withdraw', 'resolve'] as const;
+export type DisputeVerb = (typeof DISPUTE_VERBS)[number];
+export const DISPUTE_REASONS = ['NOT_DELIVERED', 'QUALITY_ISSUE', 'OTHER'] as const;
+export type DisputeReason = (typeof DISPUTE_REASONS)[number];
+export const DISPUTE_DECISIONS = ['FULL_RELEASE', 'FULL_REFUND', 'SPLIT'] as const;
+export type DisputeDecision = (typeof DISPUTE_DECISIONS)[number];
+export const PARTIES = ['BUYER', 'SELLER'] as const;
+export type PartyName = (typeof PARTIES)[number];
+export const EVIDENCE_TYPES = ['TEXT', 'URL', 'SHA256'] as const;
+export type EvidenceType = (typeof EVIDENCE_TYPES)[number];
+
 export const RESERVATIONS = ['HELD', 'UNGUARANTEED'] as const;
 export type Reservation = (typeof RESERVATIONS)[number];
 
@@ -115,6 +128,7 @@ export type SigningRequestStatus = (typeof SIGNING_REQUEST_STATUSES)[number];
 
 export const RESOURCE_TYPES = [
   'order',
+  'dispute',
   'user',
   'wallet',
   'marketplace',

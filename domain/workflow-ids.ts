@@ -1,6 +1,7 @@
 /** Ids of workflows and names of task queues: one writer per row follows from one workflow per id. */
 
 export const orderWorkflowId = (orderId: string): string => `order/${orderId}`;
+export const disputeWorkflowId = (disputeId: string): string => `dispute/${disputeId}`;
 /** `withdrawal/{id}` and `adjustment/{id}` */
 export const paymentWorkflowId = (payment: { readonly type: string; readonly id: string }): string =>
   `${payment.type}/${payment.id}`;

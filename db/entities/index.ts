@@ -1,4 +1,5 @@
 import { ChainEnvelope, ChainTransaction, SourceLease } from './chain.ts';
+import { Dispute, DisputeComment, DisputeEvidence } from './disputes.ts';
 import { Attention, AuditEntry, Event, IdempotencyKey, ResourceCounter } from './messages.ts';
 import { Escrow, Milestone, Order, Settlement, TestClock } from './orders.ts';
 import { TemporalCluster, UnaccountedTransaction } from './recovery.ts';
@@ -24,6 +25,9 @@ export const ENTITIES = [
   Milestone,
   Settlement,
   TestClock,
+  Dispute,
+  DisputeEvidence,
+  DisputeComment,
   Payment,
   ChainTransaction,
   ChainEnvelope,

@@ -1,6 +1,7 @@
 /** How an event type is described: its resource, that resource as it was, and what the type adds. */
 import { z } from 'zod';
 import type { ResourceType } from '../statuses.ts';
+import { DisputeSchema } from '../resources/dispute.ts';
 import { OrderSchema } from '../resources/order.ts';
 import { AdjustmentSchema, WithdrawalSchema } from '../resources/payment.ts';
 import { SigningRequestSchema } from '../resources/signing-request.ts';
@@ -28,6 +29,7 @@ export const orderEvent = definition('order', OrderSchema);
 export const userEvent = definition('user', UserSchema);
 export const walletEvent = definition('wallet', WalletSchema);
 export const withdrawalEvent = definition('withdrawal', WithdrawalSchema);
+export const disputeEvent = definition('dispute', DisputeSchema);
 export const adjustmentEvent = definition('adjustment', AdjustmentSchema);
 /** Never hands out: the envelope, its hash and its URI are null in events. */
 export const signingEvent = definition('signing_request', SigningRequestSchema);

@@ -1,11 +1,18 @@
 /** Every event type there is; `checkEvent` is the gate in front of the outbox. */
 import type { EventDefinition } from './define.ts';
+import { DISPUTE_EVENTS } from './dispute.ts';
 import { ORDER_EVENTS } from './order.ts';
 import { PAYMENT_EVENTS } from './payment.ts';
 import { SIGNING_EVENTS } from './signing-request.ts';
 import { USER_EVENTS } from './user.ts';
 
-export const EVENTS = [...ORDER_EVENTS, ...USER_EVENTS, ...SIGNING_EVENTS, ...PAYMENT_EVENTS] as const;
+export const EVENTS = [
+  ...ORDER_EVENTS,
+  ...USER_EVENTS,
+  ...SIGNING_EVENTS,
+  ...PAYMENT_EVENTS,
+  ...DISPUTE_EVENTS,
+] as const;
 export type EventType = (typeof EVENTS)[number]['type'];
 export const EVENT_TYPES: readonly EventType[] = EVENTS.map((event) => event.type);
 

@@ -1,7 +1,7 @@
 /** Parts that several resources share, as the API shows them. Zod: not for workflow code. */
 import { z } from 'zod';
 import { DEADLINE_NAMES } from '../order/deadlines.ts';
-import { OPERATION_STATUSES, ORDER_VERBS, PAYMENT_VERBS } from '../statuses.ts';
+import { DISPUTE_VERBS, OPERATION_STATUSES, ORDER_VERBS, PAYMENT_VERBS } from '../statuses.ts';
 
 export const Id = z.string().min(1);
 /** `2026-11-22T14:00:00.000Z` */
@@ -45,6 +45,8 @@ export const Operation = z
     finished_at: Timestamp.nullable(),
   })
   .meta({ id: 'Operation', description: 'The running operation, else the last that ended' });
+
+export const DisputeOperation = Operation.extend({ verb: z.enum(DISPUTE_VERBS) }).meta({ id: 'DisputeOperation' });
 
 /** Of a withdrawal or an adjustment. */
 export const PaymentOperation = Operation.extend({ verb: z.enum(PAYMENT_VERBS) }).meta({ id: 'PaymentOperation' });
