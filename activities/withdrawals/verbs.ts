@@ -72,8 +72,9 @@ async function createInside(trx: Sql, request: CreatePayment): Promise<PaymentSt
   await demandOpen(trx, marketplaceId, userId);
   const { payer, payee } = await partiesOf(trx, request);
   await demandDayLimit(trx, request);
-  await insert(trx, request, { payer, payee });
+  const inserted = await insert(trx, request, { payer, payee });
   const payment = await lockPayment(trx, request.payment_id);
+  if (!inserted) return stateOf(payment);
   await recordEvents(trx, payment, request, { own: [{ what: 'created' }] });
   const { asset, amount } = payment;
   await paymentRequested(trx, stepKey(payment, 'hold'), { ...ledgerRef(payment), asset, amount, payer, payee });
@@ -195,12 +196,12 @@ async function demandDayLimit(trx: Sql, request: CreatePayment): Promise<void> {
   throw refuse('LIMIT_EXCEEDED', detail, { errors: [{ pointer: '/amount', code: 'LIMIT_EXCEEDED', detail }] });
 }
 
-/** @throws ApplicationFailure CLIENT_REF_REUSED */
+/** @returns false when another attempt of this very call was faster. @throws ApplicationFailure CLIENT_REF_REUSED */
 async function insert(
   trx: Sql,
   request: CreatePayment,
   { payer, payee }: Pick<PaymentRow, 'payer' | 'payee'>,
-): Promise<void> {
+): Promise<boolean> {
   const { destination } = request;
   const { rows } = await sql<{ id: string }>`
     insert into payments (id, kind, marketplace_id, user_id, direction, amount, asset, payer, payee, destination,
@@ -212,5 +213,7 @@ async function insert(
       ${request.reason}, ${request.reference}, 'CREATED', ${JSON.stringify(operationOf(request, 'create'))},
       ${request.key_id}, ${request.person}, ${JSON.stringify(request.metadata)}, clock_timestamp(), clock_timestamp())
     on conflict do nothing returning id`.execute(trx);
-  if (rows[0] === undefined) throw refuse('CLIENT_REF_REUSED', 'the reference names another withdrawal');
+  if (rows[0] !== undefined) return true;
+  if ((await findPayment(trx, request.payment_id)) !== null) return false;
+  throw refuse('CLIENT_REF_REUSED', 'the reference names another withdrawal');
 }
