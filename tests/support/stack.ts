@@ -4,11 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { autoPorts, freePort } from '../../cli/stack/ports.ts';
 import { temporaryFolder } from '../../cli/stack/folders.ts';
 import { startStack, type StackPids } from '../../cli/stack/stack.ts';
 import { registerNamespace } from '../../cli/stack/temporal.ts';
-import { createTestDatabase } from './database.ts';
+import { type TestDatabase, createTestDatabase } from './database.ts';
 import { testEnvironment } from './environment.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -44,6 +45,9 @@ export interface TestStack {
   readonly env: Readonly<Record<string, string>>;
   readonly databaseUrls: { readonly owner: string; readonly app: string };
   readonly temporal: { readonly address: string; readonly namespace: string };
+  readonly database: Pick<TestDatabase, 'save' | 'restore'>;
+  /** where every process writes its log */
+  readonly logDirectory: string;
   /** a call with the platform key, or with the given key; null sends none */
   api<T = Body>(
     method: string,
@@ -56,9 +60,10 @@ export interface TestStack {
   pids(): StackPids;
   /** default SIGKILL: it dies on the spot */
   killWorker(signal?: NodeJS.Signals): Promise<void>;
-  startWorker(): Promise<void>;
+  /** @param environment what differs from `env` */
+  startWorker(environment?: Readonly<Record<string, string>>): Promise<void>;
   killApi(signal?: NodeJS.Signals): Promise<void>;
-  startApi(): Promise<void>;
+  startApi(environment?: Readonly<Record<string, string>>): Promise<void>;
   /** one more worker beside the first; answers how to stop it */
   startAnotherWorker(
     environment?: Readonly<Record<string, string>>,
@@ -71,11 +76,13 @@ export interface TestStackOptions {
   readonly ledgerMs?: number;
   /** further variables of API and worker */
   readonly environment?: Readonly<Record<string, string>>;
+  /** another server than the one that all files share */
+  readonly temporalAddress?: string;
 }
 
 /** Starts it (a few seconds). Call `stop` in afterAll; a killed test run leaves nothing behind either way. */
 export async function startTestStack(options: TestStackOptions = {}): Promise<TestStack> {
-  const { temporalAddress } = testEnvironment();
+  const temporalAddress = options.temporalAddress ?? testEnvironment().temporalAddress;
   if (temporalAddress === null) throw new Error('this file belongs into a folder whose jest project starts Temporal');
   const folder = await temporaryFolder('orchestrator-test-stack-');
   const temporal = { address: temporalAddress, namespace: `test-${randomBytes(6).toString('hex')}` };
@@ -103,6 +110,8 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
     env: stack.env,
     databaseUrls: { owner: database.ownerUrl, app: database.appUrl },
     temporal,
+    database,
+    logDirectory: join(folder, 'logs'),
     api,
     async createMarketplace(fields = {}) {
       const name = `Market ${randomBytes(4).toString('hex')}`;
@@ -113,9 +122,9 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
     },
     pids: () => stack.pids(),
     killWorker: (signal = 'SIGKILL') => stack.stopService('worker', signal),
-    startWorker: () => stack.start('worker'),
+    startWorker: (environment = {}) => stack.start('worker', { name: 'worker', environment }),
     killApi: (signal = 'SIGKILL') => stack.stopService('api', signal),
-    startApi: () => stack.start('api'),
+    startApi: (environment = {}) => stack.start('api', { name: 'api', environment }),
     async startAnotherWorker(environment = {}) {
       const name = `worker-${(others += 1)}`;
       await stack.start('worker', { name, environment: { HEALTH_PORT: String(await freePort()), ...environment } });
