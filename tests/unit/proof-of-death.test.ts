@@ -6,6 +6,7 @@ const alive: Evidence = {
   absentAt: { ledger: 200, closedAt: 1_000, oldestLedger: 10 },
   signedLedger: 100,
   maxTime: 1_000n,
+  maxLedger: null,
   sequence: 7n,
   source: { ledger: 200, sequence: 6n },
 };
@@ -16,6 +17,10 @@ describe('an envelope is dead only when it is proved', () => {
   });
   test('absent in a ledger that closed after its last second', () => {
     expect(isDead({ ...alive, absentAt: { ...alive.absentAt, closedAt: 1_001 } })).toBe(true);
+  });
+  test('absent in a ledger from which on its bounds exclude it', () => {
+    expect(isDead({ ...alive, maxLedger: 201 })).toBe(false);
+    expect(isDead({ ...alive, maxLedger: 200 })).toBe(true);
   });
   test('its sequence number was used, read no later than the ledger in which it is absent', () => {
     expect(isDead({ ...alive, source: { ledger: 200, sequence: 7n } })).toBe(true);
