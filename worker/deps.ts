@@ -77,7 +77,8 @@ function escrowParts(
   if (escrowGateway === 'direct') return { gateway: direct, contracts };
   const { url, apiKey, requestsPerMinute } = trustlessWork;
   const rest = createTrustlessWork({ url, apiKey: apiKey(), beyond: direct });
-  return { gateway: withTurns(rest, createTurns(orm, rest.name, requestsPerMinute), watch), contracts };
+  const turns = requestsPerMinute === 0 ? null : createTurns(orm, rest.name, requestsPerMinute);
+  return { gateway: withTurns(rest, turns, watch), contracts };
 }
 
 /** What new escrows run, and what earlier ones may. */

@@ -9,17 +9,10 @@ const URGENT = 2;
 /** Every fifth turn is kept for them: new business that came in a burst does not make them wait for the window. */
 const KEPT = 5;
 
-/** @param perMinute requests that the provider takes; 0: no limit of ours, but it is left alone when it says so */
+/** @param perMinute requests that the provider takes */
 export function createTurns(orm: Orm, provider: string, perMinute: number): Turns {
-  const held = async (): Promise<number> => {
-    const { rows } = await sql<{ wait_ms: number }>`
-      select ceil(extract(epoch from held_until - clock_timestamp()) * 1000)::int as wait_ms from provider_limits
-      where provider = ${provider} and held_until > clock_timestamp()`.execute(pool(orm));
-    return rows[0]?.wait_ms ?? 0;
-  };
   return {
     take: async ({ owner, priority, queue }) => {
-      if (perMinute === 0) return held();
       const limit = perMinute - (priority > URGENT ? Math.floor(perMinute / KEPT) : 0);
       const { rows } = await sql<{ wait_ms: number }>`
         select take_provider_turn(${provider}, ${owner}, ${priority}, ${limit}, ${queue}) as wait_ms`.execute(

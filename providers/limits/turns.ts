@@ -26,7 +26,8 @@ const LONGEST_HOLD_MS = 600_000;
 /** Behind everything that has a purpose of its own. */
 const LAST = 9;
 
-export function withTurns(gateway: EscrowGateway, turns: Turns, watch: ProviderWatch): EscrowGateway {
+/** @param turns null: no limit is kept, and each attempt heeds for itself when the provider wants to be left alone */
+export function withTurns(gateway: EscrowGateway, turns: Turns | null, watch: ProviderWatch): EscrowGateway {
   const { name } = gateway;
 
   const observed = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -40,12 +41,13 @@ export function withTurns(gateway: EscrowGateway, turns: Turns, watch: ProviderW
       if (error.kind === 'REFUSED') watch.answered(name);
       if (error.kind === 'UNAVAILABLE' || error.kind === 'MALFORMED') watch.failed(name, error);
       const holdMs = error.retryAfterMs ?? (error.status === 429 ? UNSTATED_HOLD_MS : null);
-      if (holdMs !== null) await turns.holdOff(Math.min(holdMs, LONGEST_HOLD_MS));
+      if (holdMs !== null) await turns?.holdOff(Math.min(holdMs, LONGEST_HOLD_MS));
       throw error;
     }
   };
 
   const inTurn = async <T>(queue: boolean, work: () => Promise<T>): Promise<T> => {
+    if (turns === null) return observed(work);
     const { owner, priority } = currentAttempt() ?? { owner: randomUUID(), priority: LAST };
     const waitMs = await turns.take({ owner: queue ? owner : randomUUID(), priority: queue ? priority : LAST, queue });
     if (waitMs === 0) return observed(work);

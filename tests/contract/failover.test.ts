@@ -4,6 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Account, Asset, Operation, TransactionBuilder } from '@stellar/stellar-sdk/base';
 import { type Look, findOut, findOutAnywhere } from '../../activities/chain/look.ts';
+import { asAttempt, currentAttempt, timeLeft } from '../../providers/attempt.ts';
+import { createChainHistory } from '../../providers/chain/horizon.ts';
+import { attemptInterceptor } from '../../worker/attempts.ts';
 import { endpointNames } from '../../domain/providers.ts';
 import { feeBump, hashes, signEnvelope } from '../../providers/chain/envelope.ts';
 import { createNetworkHistory, createNetworkRpc } from '../../providers/chain/network.ts';
@@ -152,6 +155,35 @@ describe('limits', () => {
   });
 });
 
+describe('the calls of one attempt', () => {
+  test('together have no more time than the attempt, whatever each would be given alone', async () => {
+    await withServer(null, async (url) => {
+      const history = createChainHistory({ url });
+      const attempt = { owner: 'order/1', priority: 1, limitMs: 50 };
+      await asAttempt(attempt, async () => {
+        await expect(history.head()).rejects.toMatchObject({ kind: 'UNAVAILABLE' });
+        while (timeLeft(1) > 0) await Promise.resolve();
+        // Nothing is left: nobody is asked, and nobody is blamed.
+        await expect(history.head()).rejects.toMatchObject({ kind: 'THROTTLED' });
+      });
+    });
+  });
+
+  test('are those of the activity: its limit, its urgency, its place in a queue', async () => {
+    const info = {
+      activityId: 'fund:prepare',
+      workflowExecution: { workflowId: 'order/1' },
+      startToCloseTimeoutMs: 10_000,
+    };
+    const interceptor = attemptInterceptor({ info } as never);
+    await interceptor.inbound?.execute?.({ args: [{ priority: 1 }], headers: {} }, async () => {
+      expect(currentAttempt()).toMatchObject({ owner: 'order/1/fund:prepare', priority: 1 });
+      expect(timeLeft(60_000)).toBeLessThanOrEqual(9_000);
+      return null;
+    });
+  });
+});
+
 describe('what one provider says', () => {
   test('comes from one provider alone, also when that one fails half way', async () => {
     const rpc = rpcOf(nodes);
@@ -271,28 +303,25 @@ describe('two providers at different ledgers', () => {
     network: { passphrase: net.passphrase } as Parameters<typeof findOutAnywhere>[0]['network'],
   });
 
-  test.each([1, 3, 9])(
-    'never make a transaction dead that landed: %i ledgers apart',
-    async (apart) => {
-      const { outer, sought } = await signed(15);
-      await net.rpc.submit(outer.envelope);
-      fault('/one', { name: 'stale_index', ledgers: apart });
-      const parts = deps(nodes);
-      const both = await Promise.all(nodes.map((url) => rpcOf([url]).pinned()));
-      const seen: Look['status'][] = [];
-      for (let ledger = 0; ledger < 14; ledger += 1) {
-        close(1);
-        // Whoever is asked now, and each of them by itself.
-        seen.push((await findOutAnywhere(parts, sought)).status);
-        for (const one of both) seen.push((await findOut(one, sought)).status);
-        net.sandbox.faults.clear();
-        // They change places: the one that was ahead is behind now.
-        fault(ledger % 2 === 0 ? '/two' : '/one', { name: 'stale_index', ledgers: apart });
-      }
-      expect(seen).not.toContain('DEAD');
-      expect(seen.at(-1)).toBe('LANDED');
-    },
-  );
+  test.each([1, 3, 9])('never make a transaction dead that landed: %i ledgers apart', async (apart) => {
+    const { outer, sought } = await signed(15);
+    await net.rpc.submit(outer.envelope);
+    fault('/one', { name: 'stale_index', ledgers: apart });
+    const parts = deps(nodes);
+    const both = await Promise.all(nodes.map((url) => rpcOf([url]).pinned()));
+    const seen: Look['status'][] = [];
+    for (let ledger = 0; ledger < 14; ledger += 1) {
+      close(1);
+      // Whoever is asked now, and each of them by itself.
+      seen.push((await findOutAnywhere(parts, sought)).status);
+      for (const one of both) seen.push((await findOut(one, sought)).status);
+      net.sandbox.faults.clear();
+      // They change places: the one that was ahead is behind now.
+      fault(ledger % 2 === 0 ? '/two' : '/one', { name: 'stale_index', ledgers: apart });
+    }
+    expect(seen).not.toContain('DEAD');
+    expect(seen.at(-1)).toBe('LANDED');
+  });
 
   test('never make one landed that did not, and find out that it is dead', async () => {
     const { sought } = await signed(12);
