@@ -8,6 +8,7 @@ import { createOrderVerbs } from './booking/order-verbs.ts';
 import { createPrepareActivity } from './chain/prepare.ts';
 import { createSettleActivity } from './chain/settle.ts';
 import type { Deps } from './context.ts';
+import { createDisputeActivities } from './disputes/index.ts';
 import { createRaiseFeeActivity } from './signing/raise-fee.ts';
 import { createAcceptSignatureActivity, createOpenRequestActivity } from './signing/requests-open.ts';
 import { createWatchRequestActivity } from './signing/requests-watch.ts';
@@ -22,6 +23,7 @@ export const createOrderActivities = (deps: Deps) => ({
   ...createOrderParking(deps),
   ...createForeignBooking(deps),
   ...createPaymentRowActivities(deps),
+  ...createDisputeActivities(deps),
 });
 /** Queue `escrow-api`: what calls the escrow gateway's REST API. */
 export const createEscrowApiActivities = (deps: Deps) => ({

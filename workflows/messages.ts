@@ -3,9 +3,19 @@
  * No I/O imports here. Amounts are decimal strings; times ISO.
  */
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { PartShares } from '../domain/dispute/shapes.ts';
 import type { DeadlineTerms } from '../domain/order/deadlines.ts';
 import type { Destination } from '../domain/payment/shapes.ts';
-import type { AdjustmentDirection, OrderVerb, PaymentKind, PaymentProviderName } from '../domain/statuses.ts';
+import type {
+  AdjustmentDirection,
+  DisputeDecision,
+  DisputeReason,
+  EvidenceType,
+  OrderVerb,
+  PartyName,
+  PaymentKind,
+  PaymentProviderName,
+} from '../domain/statuses.ts';
 import type { Evidence, PaymentRef } from '../domain/intents.ts';
 
 /** Who asked, and under which request id everything that follows is found again. */
@@ -61,6 +71,17 @@ export interface DeliverRequest extends PartsRequest {
   readonly evidence: readonly Evidence[];
 }
 
+/** Opens a dispute about parts of an order; `dispute.id` is allotted by the caller. */
+export interface OpenDispute extends PartsRequest {
+  readonly dispute: {
+    readonly id: string;
+    readonly opened_by: PartyName;
+    readonly reason: DisputeReason;
+    readonly description: string | null;
+    readonly evidence: readonly { readonly type: EvidenceType; readonly value: string; readonly note: string | null }[];
+  };
+}
+
 export interface ExtendRequest extends VerbRequest {
   readonly deadline: string;
   readonly due_at: string;
@@ -82,6 +103,7 @@ export const completeMilestoneUpdate = defineUpdate<OrderAnswer, [DeliverRequest
 export const releaseMilestoneUpdate = defineUpdate<OrderAnswer, [PartsRequest]>('release_milestone');
 export const releaseUpdate = defineUpdate<OrderAnswer, [PartsRequest]>('release');
 export const refundUpdate = defineUpdate<OrderAnswer, [PartsRequest]>('refund');
+export const disputeUpdate = defineUpdate<OrderAnswer, [OpenDispute]>('dispute');
 export const extendUpdate = defineUpdate<OrderAnswer, [ExtendRequest]>('extend');
 
 /** A deposit was booked for the buyer, or a wallet the order waits for became ready: look again. */
@@ -91,8 +113,46 @@ export const clockAdvancedSignal = defineSignal<[{ readonly offset_ms: number }]
 /** Money moved on the order's contract in a transaction that is not ours. */
 export const foreignTransactionSignal = defineSignal<[{ readonly transaction_hash: string }]>('foreign_transaction');
 
+/** A dispute of the order is over: take over what became of it. */
+export const disputeSettledSignal = defineSignal<[{ readonly dispute_id: string }]>('dispute_settled');
+
 /** Verbs that drive the order's workflow; a dispute brings more along. */
 export type DrivenVerb = Exclude<OrderVerb, 'dispute'>;
+
+/** What the workflow of a dispute starts with: its row exists. */
+export interface DisputeInput {
+  readonly dispute_id: string;
+  readonly task_queue_prefix: string;
+}
+
+/** A verb on a dispute. `operation_id` is chosen by the caller so that it can look for it on the row. */
+export interface DisputeVerbRequest extends Origin {
+  readonly dispute_id: string;
+  readonly operation_id: string;
+}
+export interface AssignDispute extends DisputeVerbRequest {
+  readonly assigned_to: string;
+}
+export interface WithdrawDispute extends DisputeVerbRequest {
+  readonly by: PartyName;
+}
+export interface ResolveDispute extends DisputeVerbRequest {
+  readonly decision: DisputeDecision;
+  /** of each part in dispute, in its order */
+  readonly shares: readonly PartShares[];
+  readonly note: string | null;
+  readonly resolved_by: string;
+}
+
+/** The answer of every update on a dispute: the caller reads the row for the rest. */
+export interface DisputeAnswer {
+  readonly dispute_id: string;
+  readonly status: string;
+}
+export const assignDisputeUpdate = defineUpdate<DisputeAnswer, [AssignDispute]>('assign');
+export const withdrawDisputeUpdate = defineUpdate<DisputeAnswer, [WithdrawDispute]>('withdraw');
+export const resolveDisputeUpdate = defineUpdate<DisputeAnswer, [ResolveDispute]>('resolve');
+export const retryDisputeUpdate = defineUpdate<DisputeAnswer, [RetryRequest]>('retry');
 
 export interface WalletInput {
   readonly wallet_id: string;

@@ -4,6 +4,7 @@ import type { OrderState } from '../../domain/order/shapes.ts';
 import type { Landed } from '../chain/look.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
+import { bookDecided, disputeOf } from '../disputes/resolution.ts';
 import { bookPaid } from '../withdrawals/operation.ts';
 import {
   bookApproved,
@@ -24,6 +25,11 @@ export async function bookLanded(
   landed: Landed,
 ): Promise<OrderState | null> {
   const { intent } = stored;
+  const dispute = disputeOf(stored);
+  if (dispute !== null) {
+    await bookDecided(trx, deps, dispute, stored, landed);
+    return null;
+  }
   switch (intent.kind) {
     case 'DEPLOY_ESCROW':
       return bookDeployed(trx, intent.orderId, stored, landed);

@@ -139,7 +139,7 @@ async function saveSigned(
 }
 
 /**
- * Envelope, state, and the hash on the order as soon as the transaction may land, in one statement.
+ * Envelope, state, and the hash on the order, or on its dispute, as soon as the transaction may land, in one statement.
  * @returns false when another attempt of this activity was faster (its envelope is the one that counts), or when the
  *   source account was given to somebody else: touching the lease keeps it from being freed under the envelope
  */
@@ -157,15 +157,20 @@ async function save(
     ), signed as (
       update chain_transactions set status = 'SIGNED', signed_at = now(), signed_ledger = ${ledger}
       where id = ${stored.id} and status = 'PREPARED' and inner_hash = ${stored.innerHash}
-        and exists (select from held) returning id, order_id
+        and exists (select from held) returning id, order_id, workflow_id
     ), saved as (
       insert into chain_envelopes (outer_hash, transaction_id, envelope, created_at)
       select ${outer.hash}, id, ${outer.envelope}, now() from signed
     ), shown as (
-      update orders set operation = operation || ${shown}::jsonb, waiting_for = null, updated_at = now()
-      where id in (select order_id from signed) and operation is not null returning id
+      update orders o set waiting_for = null, updated_at = now(),
+        operation = case when s.workflow_id = 'order/' || o.id then o.operation || ${shown}::jsonb else o.operation end
+      from signed s where o.id = s.order_id and o.operation is not null returning o.id
+    ), decided as (
+      update disputes set operation = operation || ${shown}::jsonb, updated_at = now()
+      where 'dispute/' || id in (select workflow_id from signed) and operation is not null returning id
     ), counted as (
-      insert into resource_counters as c (resource_id, version, sequence) select id, 1, 0 from shown
+      insert into resource_counters as c (resource_id, version, sequence)
+      select id, 1, 0 from (select id from shown union all select id from decided order by id) changed
       on conflict (resource_id) do update set version = c.version + 1
     )
     select id from signed`.execute(db);

@@ -1,0 +1,138 @@
+/** What people, and the deadline, do to a dispute: one transaction each, idempotent by the operation's id. */
+import { recordAudit } from '../../db/audit.ts';
+import { type Sql, inTransaction, pool } from '../../db/sql.ts';
+import { sharesOf } from '../../domain/dispute/decision.ts';
+import type { DisputeOperation, DisputeState, PartShares } from '../../domain/dispute/shapes.ts';
+import type { DisputeDecision, DisputeVerb, OperationCause } from '../../domain/statuses.ts';
+import type { AssignDispute, DisputeVerbRequest, ResolveDispute, WithdrawDispute } from '../../workflows/messages.ts';
+import type { Deps } from '../context.ts';
+import { refuse } from '../failure.ts';
+import { type DisputeRow, changeDispute, demand, disputeTime, lockDispute, readDispute, stateOf } from './row.ts';
+
+export function createDisputeVerbs({ orm }: Pick<Deps, 'orm'>) {
+  const changing = (
+    request: DisputeVerbRequest,
+    verb: DisputeVerb,
+    change: (trx: Sql, dispute: DisputeRow) => Promise<DisputeRow>,
+  ): Promise<DisputeState> =>
+    inTransaction(orm, async (trx) => {
+      const dispute = await lockDispute(trx, request.dispute_id);
+      if (dispute.operation?.id === request.operation_id) return stateOf(dispute);
+      demand(dispute, verb);
+      const changed = await change(trx, dispute);
+      const { id, marketplaceId } = dispute;
+      await recordAudit(trx, {
+        marketplaceId,
+        actor: request.actor,
+        requestId: request.request_id,
+        action: `dispute.${verb}`,
+        resource: { type: 'dispute', id },
+        before: { status: dispute.status },
+        after: { status: changed.status, assigned_to: changed.assignedTo, decision: changed.decision },
+      });
+      return stateOf(changed);
+    });
+
+  return {
+    loadDispute: async ({ dispute_id }: { dispute_id: string }): Promise<DisputeState> =>
+      stateOf(await readDispute(pool(orm), dispute_id)),
+
+    /** @throws ApplicationFailure INVALID_STATE */
+    assignDispute: (request: AssignDispute): Promise<DisputeState> =>
+      changing(request, 'assign', (trx, dispute) =>
+        changeDispute(
+          trx,
+          dispute,
+          {
+            status: 'UNDER_REVIEW',
+            assignedTo: request.assigned_to,
+            operation: done(dispute, request, 'assign'),
+          },
+          request,
+          { own: [{ what: 'assigned', change: { assigned_to: request.assigned_to } }] },
+        ),
+      ),
+
+    /** By its opener, as long as nothing is decided. @throws ApplicationFailure INVALID_STATE, VALIDATION_ERROR */
+    withdrawDispute: (request: WithdrawDispute): Promise<DisputeState> =>
+      changing(request, 'withdraw', (trx, dispute) => {
+        if (request.by !== dispute.openedBy)
+          throw refuse('VALIDATION_ERROR', `only the ${dispute.openedBy}, who opened it, withdraws it`);
+        return changeDispute(
+          trx,
+          dispute,
+          { status: 'WITHDRAWN', operation: done(dispute, request, 'withdraw'), resolvedAt: disputeTime(dispute) },
+          request,
+          { own: [{ what: 'withdrawn', change: { by: request.by } }] },
+        );
+      }),
+
+    /** The decision is made: from here on the workflow drives it. @throws ApplicationFailure INVALID_STATE, MARKETPLACE_PAUSED */
+    beginResolution: (request: ResolveDispute): Promise<DisputeState> =>
+      changing(request, 'resolve', (trx, dispute) => decide(trx, dispute, request, request.shares)),
+
+    /**
+     * Nobody decided in time: the order's default applies.
+     * @throws ApplicationFailure INVALID_STATE when there is nothing to decide, or time was given; MARKETPLACE_PAUSED
+     */
+    beginDefault: (request: DisputeVerbRequest): Promise<DisputeState> =>
+      changing(request, 'resolve', (trx, dispute) => {
+        const { parts, dueAt, defaultDecision: decision } = dispute;
+        if (dueAt === null || Date.parse(dueAt) > disputeTime(dispute).getTime())
+          throw refuse('INVALID_STATE', 'its deadline is not over');
+        const shared = sharesOf(parts, decision, []);
+        const shares = 'shares' in shared ? shared.shares : [];
+        const note = 'dispute deadline';
+        return decide(trx, dispute, { ...request, decision, note, resolved_by: null, cause: 'DEADLINE' }, shares);
+      }),
+  };
+}
+
+type Decision = DisputeVerbRequest & {
+  readonly decision: DisputeDecision;
+  readonly note: string | null;
+  readonly resolved_by: string | null;
+  readonly cause?: OperationCause;
+};
+
+async function decide(
+  trx: Sql,
+  dispute: DisputeRow,
+  request: Decision,
+  shares: readonly PartShares[],
+): Promise<DisputeRow> {
+  if (dispute.paused) throw refuse('MARKETPLACE_PAUSED', 'the marketplace pays nothing out now');
+  const parts = dispute.parts.map((part, index) => {
+    const share = shares[index];
+    if (share === undefined || BigInt(share.seller) + BigInt(share.buyer) !== BigInt(part.amount))
+      throw refuse('VALIDATION_ERROR', 'the shares do not sum to what is in dispute');
+    return { ...part, shares: share };
+  });
+  const operation = { ...newOperation(dispute, request, 'resolve'), cause: request.cause ?? 'API' };
+  const { decision, note, resolved_by: resolvedBy } = request;
+  return changeDispute(trx, dispute, { status: 'RESOLVING', parts, decision, note, resolvedBy, operation }, request);
+}
+
+const newOperation = (
+  dispute: DisputeRow,
+  request: { readonly operation_id: string; readonly request_id: string | null },
+  verb: DisputeVerb,
+): DisputeOperation => ({
+  id: request.operation_id,
+  verb,
+  cause: 'API',
+  status: 'RUNNING',
+  step: null,
+  transaction_hash: null,
+  error: null,
+  request_id: request.request_id,
+  started_at: disputeTime(dispute).toISOString(),
+  finished_at: null,
+});
+
+const done = (...args: Parameters<typeof newOperation>): DisputeOperation => ({
+  ...newOperation(...args),
+  status: 'SUCCEEDED',
+  step: 'booked',
+  finished_at: disputeTime(args[0]).toISOString(),
+});

@@ -1,0 +1,128 @@
+/** Disputes as the API shows them. */
+import { type RawBuilder, sql } from 'kysely';
+import { allowedDisputeVerbs } from '../../domain/dispute/machine.ts';
+import type { DisputedPart } from '../../domain/dispute/shapes.ts';
+import { formatAmount } from '../../domain/money.ts';
+import type { DisputeResource } from '../../domain/resources/dispute.ts';
+import type { DisputeStatus, EvidenceType, PartyName } from '../../domain/statuses.ts';
+import type { Sql } from '../sql.ts';
+import { type Page, type PageRequest, allOf, amountText, beyond, iso, newestFirst, pageOf } from './select.ts';
+
+export type { DisputeResource };
+
+type Selected = Omit<DisputeResource, 'milestone_refs' | 'allowed' | 'release_amount' | 'refund_amount' | 'due'> & {
+  readonly parts: readonly DisputedPart[];
+  readonly due_at: string | null;
+};
+
+const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 'since', ${iso('a.since')},
+    'allowed_repairs', a.allowed_repairs)
+  from attention a where a.resource_id = d.id and a.cleared_at is null order by a.since limit 1)`;
+
+const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) => sql<Selected>`
+  select d.id, d.order_id, d.amount::text as amount, d.asset, d.opened_by, d.reason, d.description, d.status,
+    d.assigned_to,
+    (select coalesce(json_agg(json_build_object('type', e.type, 'value', e.value, 'note', e.note, 'by', e.by,
+      'created_at', ${iso('e.created_at')}) order by e.ordinal), '[]')
+      from dispute_evidence e where e.dispute_id = d.id) as evidence,
+    (select coalesce(json_agg(json_build_object('by', k.by, 'text', k.text, 'created_at', ${iso('k.created_at')})
+      order by k.ordinal), '[]') from dispute_comments k where k.dispute_id = d.id) as comments,
+    d.decision, d.note, d.resolved_by, d.operation, ${ATTENTION} as attention, d.parts, ${iso('d.due_at')} as due_at,
+    coalesce(c.version, 0) as version, ${iso('d.created_at')} as created_at, ${iso('d.updated_at')} as updated_at,
+    ${iso('d.resolved_at')} as resolved_at
+  from disputes d left join resource_counters c on c.resource_id = d.id where ${where} ${rest}`;
+
+/** What a decision gives to one side, all parts together. */
+const total = (parts: readonly DisputedPart[], side: 'seller' | 'buyer'): string | null =>
+  parts.some(({ shares }) => shares === null)
+    ? null
+    : formatAmount(parts.reduce((sum, { shares }) => sum + BigInt(shares?.[side] ?? 0), 0n));
+
+function toResource({ parts, due_at, ...row }: Selected): DisputeResource {
+  const open = row.status === 'OPEN' || row.status === 'UNDER_REVIEW';
+  return {
+    ...row,
+    milestone_refs: parts.flatMap(({ ref }) => (ref === null ? [] : [ref])),
+    amount: amountText(row.amount),
+    allowed: [...allowedDisputeVerbs(row.status)],
+    release_amount: total(parts, 'seller'),
+    refund_amount: total(parts, 'buyer'),
+    due: due_at === null || !open ? null : { at: due_at, action: 'DISPUTE_DEFAULT' },
+  };
+}
+
+/** The dispute of this marketplace with this id, or null. */
+export async function findDispute(db: Sql, marketplaceId: string, id: string): Promise<DisputeResource | null> {
+  const { rows } = await select(sql`d.id = ${id} and d.marketplace_id = ${marketplaceId}`).execute(db);
+  return rows[0] === undefined ? null : toResource(rows[0]);
+}
+
+/** The dispute as GET shows it now, in this transaction; for writers of events. @throws Error when there is none */
+export async function disputeResource(trx: Sql, id: string): Promise<DisputeResource> {
+  const { rows } = await select(sql`d.id = ${id}`).execute(trx);
+  if (rows[0] === undefined) throw new Error(`no dispute ${id}`);
+  return toResource(rows[0]);
+}
+
+export interface DisputeFilter {
+  readonly orderId?: string | undefined;
+  readonly status?: readonly DisputeStatus[] | undefined;
+  readonly openedBy?: PartyName | undefined;
+}
+
+export async function listDisputes(
+  db: Sql,
+  marketplaceId: string,
+  filter: DisputeFilter,
+  page: PageRequest,
+): Promise<Page<DisputeResource>> {
+  const where = allOf([
+    sql`d.marketplace_id = ${marketplaceId}`,
+    ...(filter.orderId === undefined ? [] : [sql`d.order_id = ${filter.orderId}`]),
+    ...(filter.status === undefined ? [] : [sql`d.status = any(${[...filter.status]}::text[])`]),
+    ...(filter.openedBy === undefined ? [] : [sql`d.opened_by = ${filter.openedBy}`]),
+    ...beyond('d', page.cursor),
+  ]);
+  const { rows } = await select(where, newestFirst('d', page.limit)).execute(db);
+  return pageOf(rows.map(toResource), page.limit);
+}
+
+/** Ids of the disputes of a marketplace that are not over. */
+export async function openDisputes(db: Sql, marketplaceId: string): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select id from disputes where marketplace_id = ${marketplaceId} and status not in ('RESOLVED', 'WITHDRAWN')
+    order by id`.execute(db);
+  return rows.map(({ id }) => id);
+}
+
+export interface EvidenceInput {
+  readonly type: EvidenceType;
+  readonly value: string;
+  readonly note: string | null;
+}
+
+/** Appends evidence; under the lock of the dispute's row. @returns how many pieces there are now */
+export async function appendEvidence(
+  trx: Sql,
+  disputeId: string,
+  by: string,
+  evidence: readonly EvidenceInput[],
+): Promise<number> {
+  const pieces = evidence.map((piece, index) => ({ ...piece, place: index + 1 }));
+  const { rows } = await sql<{ ordinal: number }>`
+    insert into dispute_evidence (dispute_id, ordinal, type, value, note, by, created_at)
+    select ${disputeId}, t.place + (select count(*)::int from dispute_evidence where dispute_id = ${disputeId}), t.type,
+      t.value, t.note, ${by}, clock_timestamp()
+    from jsonb_to_recordset(${JSON.stringify(pieces)}::jsonb) as t(place int, type text, value text, note text)
+    returning ordinal`.execute(trx);
+  return rows.reduce((most, { ordinal }) => Math.max(most, ordinal), 0);
+}
+
+/** Appends a comment; under the lock of the dispute's row. @returns how many there are now */
+export async function appendComment(trx: Sql, disputeId: string, by: string, text: string): Promise<number> {
+  const { rows } = await sql<{ ordinal: number }>`
+    insert into dispute_comments (dispute_id, ordinal, by, text, created_at)
+    select ${disputeId}, 1 + count(*)::int, ${by}, ${text}, clock_timestamp()
+    from dispute_comments where dispute_id = ${disputeId} returning ordinal`.execute(trx);
+  return rows[0]?.ordinal ?? 0;
+}
