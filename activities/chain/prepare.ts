@@ -4,13 +4,14 @@
  */
 import { activityInfo } from '@temporalio/activity';
 import { sql } from 'kysely';
-import { type Sql, pool } from '../../db/sql.ts';
+import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { Intent } from '../../domain/intents.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import type { VerifiedEnvelope } from '../../providers/escrow/port.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor, waitForProvider } from '../failure.ts';
+import { type Patience, createPatience } from '../escrow/patience.ts';
 import { explainRefusal, nudge } from '../escrow/refusal.ts';
 import { askForSignature, isLive } from '../signing/requests.ts';
 import { acquireLease, releaseLease } from './leases.ts';
@@ -37,6 +38,7 @@ const SHOW_WAIT_AFTER = 3;
 
 export function createPrepareActivity(deps: Deps) {
   const db = pool(deps.orm);
+  const patience = createPatience();
   return {
     /**
      * @returns the transaction to sign; one that is signed already is handed back as it is, so that nothing is built
@@ -77,18 +79,24 @@ export function createPrepareActivity(deps: Deps) {
           });
         const unaccounted = await unaccountedAt(db, target, verdict.sequence);
         if (unaccounted !== null) throw unaccounted;
-        return {
-          transaction_id: await save(deps, { input, key, target, envelope, verified: verdict, ledger, existing }),
-        };
+        const transactionId = await save(deps, { input, key, target, envelope, verified: verdict, ledger, existing });
+        patience.over(key);
+        return { transaction_id: transactionId };
       } catch (error) {
-        throw await translate(deps, db, input, target, key, error);
+        throw await translate(deps, patience, { input, target, key }, error);
       }
     },
   };
 }
 
 /** A provider's trouble is waited out; its refusal is judged by the chain, never by its words (F21). */
-async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Target, key: string, error: unknown) {
+async function translate(
+  deps: Deps,
+  patience: Patience,
+  { input, target, key }: { input: PrepareInput; target: Target; key: string },
+  error: unknown,
+) {
+  const db = pool(deps.orm);
   let failure = error;
   if (error instanceof ProviderError) {
     const { kind, provider, status, message } = error;
@@ -100,12 +108,15 @@ async function translate(deps: Deps, db: Sql, input: PrepareInput, target: Targe
     // What is refused may have been done by transactions that restored rows do not know.
     failure =
       error.kind === 'REFUSED'
-        ? ((await unaccountedNow(deps, db, target)) ?? (await explainRefusal(deps, target, error, activityInfo().attempt)))
+        ? ((await unaccountedNow(deps, db, target)) ??
+          (await explainRefusal(deps, target, error, patience.refused(key))))
         : waitForProvider(error);
   }
   // Parked or refused without a live envelope: others may use the account.
-  if (failure instanceof Error && 'nonRetryable' in failure && failure.nonRetryable === true)
+  if (failure instanceof Error && 'nonRetryable' in failure && failure.nonRetryable === true) {
+    patience.over(key);
     await releaseLease(db, key);
+  }
   return failure;
 }
 

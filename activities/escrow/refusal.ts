@@ -37,7 +37,8 @@ export async function explainRefusal(
   deps: Deps,
   target: Target,
   refusal: ProviderError,
-  attempt: number,
+  /** how often this was refused by now */
+  refused: number,
 ): Promise<ApplicationFailure> {
   const resolved = target.call;
   if (resolved === null) return refuse('INVALID_STATE', refusal.message);
@@ -54,12 +55,12 @@ export async function explainRefusal(
   if (unusable !== null) {
     const { address, frozen } = unusable;
     // A missing trustline of a wallet of ours is ours to give; a frozen one is its issuer's decision.
-    const mended = !frozen && attempt <= PATIENCE && (await repairAt(deps, pool(deps.orm), address));
+    const mended = !frozen && refused <= PATIENCE && (await repairAt(deps, pool(deps.orm), address));
     return mended
       ? waitFor('WALLET', `${address} gets its trustline back`, REPAIR_WAIT_MS)
       : refuse('TRUSTLINE_UNUSABLE', `${address} cannot hold ${resolved.escrow.asset}`, { address });
   }
-  if (attempt > PATIENCE) return refuse('INVALID_STATE', `${refusal.provider} keeps refusing: ${refusal.message}`);
+  if (refused > PATIENCE) return refuse('INVALID_STATE', `${refusal.provider} keeps refusing: ${refusal.message}`);
   await nudge(deps, resolved.order.id);
   return waitFor('PROVIDER', `${refusal.provider} refused: ${refusal.message}`, INDEX_WAIT_MS);
 }

@@ -1,5 +1,6 @@
 /** What one process asks of a provider in a minute, and what an attempt may ask at all. */
 import { expect, test } from '@jest/globals';
+import { createPatience } from '../../activities/escrow/patience.ts';
 import { endpointNames } from '../../domain/providers.ts';
 import { asAttempt, currentAttempt, timeLeft } from '../../providers/attempt.ts';
 import { createBudget } from '../../providers/limits/budget.ts';
@@ -47,4 +48,11 @@ test('providers are named by kind and host, never by a path that may hold a key'
   expect(endpointNames('rpc', ['https://a.example/v1/secret', 'https://b.example', 'https://a.example/other'])).toEqual(
     ['rpc a.example', 'rpc b.example', 'rpc a.example #2'],
   );
+});
+
+test('only refusals use up the patience with a refusal, and what is over begins anew', () => {
+  const patience = createPatience();
+  expect([patience.refused('a'), patience.refused('a'), patience.refused('b')]).toEqual([1, 2, 1]);
+  patience.over('a');
+  expect([patience.refused('a'), patience.refused('b')]).toEqual([1, 2]);
 });
