@@ -27,7 +27,7 @@ export async function watchSponsor(deps: SponsorDeps): Promise<void> {
   const { name } = deps.network;
   const { rows } = await sql<{ recent: boolean }>`
     select exists (select from sponsor_balances
-      where network = ${name} and at > now() - ${MEASURED_EVERY}::interval) as recent`.execute(db);
+      where network = ${name} and burn_per_day > 0 and at > now() - ${MEASURED_EVERY}::interval) as recent`.execute(db);
   if (rows[0]?.recent === true) return;
   const { ledger, value } = await deps.rpc.account(deps.sponsorAddress);
   const available = value === null ? 0n : value.balance - value.reserved;
