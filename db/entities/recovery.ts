@@ -6,7 +6,7 @@ export const TemporalCluster = defineEntity({
   name: 'TemporalCluster',
   tableName: 'temporal_clusters',
   properties: {
-    epoch: p.integer().primary(),
+    epoch: p.integer().primary().autoincrement(false),
     /** of the namespace, as its cluster made it: one made anew under the same name has another */
     namespaceId: p.text(),
     since: p.datetime(3),
