@@ -1,0 +1,135 @@
+/**
+ * Drives the transactions of an operation to their settled end, one by one: landed, dead, or parked until an operator has
+ * helped. Orders and disputes share it; what is written on which row they say themselves.
+ */
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { condition, sleep, upsertSearchAttributes } from '@temporalio/workflow';
+import { type Intent, intentSummary } from '../domain/intents.ts';
+import type { OrderState } from '../domain/order/shapes.ts';
+import { REASON_TABLE, type Reason, isReason } from '../domain/reasons.ts';
+import { executeOnChain } from './execute-on-chain.ts';
+import { asRefusal } from './failure.ts';
+import type { StepControl } from './step-control.ts';
+import type { SignatureDesk } from './user-signature.ts';
+
+const ATTENTION = defineSearchAttributeKey('Attention', 'BOOL');
+
+/** So often a transaction that has to land is tried again by itself before somebody has to look. */
+const ATTEMPTS = 3;
+const PAUSE_MS = 5_000;
+const GIVEN_UP = 'canceled before anything was signed';
+
+export interface ChainPart {
+  readonly step: string;
+  readonly intent: Intent;
+  /** what a dead transaction leaves to be undone besides the status */
+  readonly undo?: 'VOID_FUNDING';
+  /** there is no way back before it: a dead transaction is followed by another, and in the end by an operator */
+  readonly mustLand?: true;
+}
+
+export interface Dead {
+  readonly reason: string;
+  readonly detail: string;
+  readonly transaction_hash: string | null;
+}
+
+export interface Parking {
+  readonly operation_id: string;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly detail: unknown;
+  /** in words */
+  readonly step: string;
+}
+
+export interface DriverContext {
+  readonly task_queue_prefix: string;
+  readonly control?: StepControl;
+  /** where users' own signatures arrive */
+  readonly signatures?: SignatureDesk;
+  landed(state: OrderState): void;
+  /** Writes on the row that the operation is parked. */
+  park(why: Parking): Promise<void>;
+  /** Writes on the row that it runs again. */
+  unpark(operationId: string): Promise<void>;
+}
+
+export interface ChainDriver {
+  /** @returns null when it landed, else why it is dead */
+  drive(part: ChainPart, run: { readonly operation_id: string; readonly priority: number }): Promise<Dead | null>;
+  /** Waits, parked, for a retry: what a resumed workflow does that finds its operation parked. */
+  untilRetried(operationId: string): Promise<void>;
+  isParked(): boolean;
+  /** Takes a parked step up again; resolves when it is running. */
+  retry(): Promise<void>;
+}
+
+export function createChainDriver(context: DriverContext): ChainDriver {
+  let parked: { retry: boolean } | null = null;
+  const isGivenUp = (): boolean => context.control?.isGivenUp() === true;
+
+  /** One transaction to its end. */
+  async function once({ step, intent }: ChainPart, operation_id: string, priority: number): Promise<Dead | null> {
+    const { task_queue_prefix, control, signatures } = context;
+    const wanted = { intent, step, operation_id, priority, task_queue_prefix };
+    for (;;) {
+      if (isGivenUp()) return { reason: 'CANCELED', detail: GIVEN_UP, transaction_hash: null };
+      try {
+        const outcome = await executeOnChain({
+          ...wanted,
+          ...(control === undefined ? {} : { control }),
+          ...(signatures === undefined ? {} : { signatures }),
+        });
+        if (outcome.status === 'DEAD') {
+          const { reason, detail, transaction_hash } = outcome;
+          return { reason, detail, transaction_hash };
+        }
+        if (outcome.state !== null) context.landed(outcome.state);
+        return null;
+      } catch (error) {
+        const failure = asRefusal(error);
+        const reason = isReason(failure?.type) ? failure.type : null;
+        if (failure === null || reason === null) throw error;
+        if (REASON_TABLE[reason].retry !== 'operator')
+          return { reason, detail: failure.message, transaction_hash: null };
+        await park(intent, operation_id, { reason, message: failure.message, detail: failure.details?.[0] ?? null });
+      }
+    }
+  }
+
+  /** One that has to land: whatever becomes of an attempt, there is another. */
+  async function driveOn(part: ChainPart, operation_id: string, priority: number): Promise<null> {
+    for (let attempt = 1; ; attempt += 1) {
+      const dead = await once(part, operation_id, priority);
+      if (dead === null) return null;
+      if (attempt % ATTEMPTS !== 0) await sleep(PAUSE_MS * attempt);
+      else await park(part.intent, operation_id, { reason: 'RESOLUTION_STUCK', message: dead.detail, detail: dead });
+    }
+  }
+
+  async function park(intent: Intent, operation_id: string, why: Pick<Parking, 'reason' | 'message' | 'detail'>) {
+    await context.park({ operation_id, ...why, step: intentSummary(intent) });
+    await untilRetried(operation_id);
+  }
+
+  async function untilRetried(operationId: string): Promise<void> {
+    parked = { retry: false };
+    upsertSearchAttributes([{ key: ATTENTION, value: true }]);
+    await condition(() => parked?.retry === true || isGivenUp());
+    await context.unpark(operationId);
+    parked = null;
+    upsertSearchAttributes([{ key: ATTENTION, value: false }]);
+  }
+
+  return {
+    drive: (part, { operation_id, priority }) =>
+      (part.mustLand === true ? driveOn : once)(part, operation_id, priority),
+    untilRetried,
+    isParked: () => parked !== null,
+    retry: async () => {
+      if (parked !== null) parked.retry = true;
+      await condition(() => parked === null);
+    },
+  };
+}
