@@ -57,7 +57,11 @@ export function classify({ movement, direction, counterparty }: OwnMovement, kno
   const ours = known.ours.get(movement.transactionHash);
   if (ours !== undefined) return { kind: 'OURS', booked: false, ...(ours === null ? {} : { resource: ours }) };
   const orderId = counterparty === null ? undefined : known.contracts.get(counterparty);
-  if (orderId !== undefined) return { kind: 'CONTRACT', booked: false, resource: { type: 'order', id: orderId } };
+  // The order books what comes into its contract, whoever paid. What a key of ours paid in a transaction that no row knows
+  // (they were restored to a time before it) has to leave the wallet's books as well.
+  const paidByUs = direction === 'OUT' && known.wallet.custodial;
+  if (orderId !== undefined && !paidByUs)
+    return { kind: 'CONTRACT', booked: false, resource: { type: 'order', id: orderId } };
   const { code, issuer } = movement.asset;
   const settles = known.assets.some((asset) => asset.code === code && asset.issuer === issuer);
   const booked = settles && known.wallet.custodial;

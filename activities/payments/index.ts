@@ -1,6 +1,9 @@
 /** The long activities of the `payments` queue: the chain reader's, and the streams of the wallets. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import { sql } from 'kysely';
+import type { Orm } from '../../db/orm.ts';
+import { pool } from '../../db/sql.ts';
 import type { Deps } from '../context.ts';
 import { keepAlive } from './alive.ts';
 import { createReaderPulse } from './pulse.ts';
@@ -62,7 +65,10 @@ export function createPaymentActivities(deps: Deps) {
       }
     },
 
-    /** Holds a wallet's stream: returns its first movements behind the cursor, or an empty page after `hold_ms`. */
+    /**
+     * Holds a wallet's stream: returns its first movements behind the cursor, or an empty page after `hold_ms`. The row
+     * knows where the stream stands; the given cursor is older or newer when Temporal or the database was restored.
+     */
     async awaitPayments(input: {
       wallet_id: string;
       address: string;
@@ -74,7 +80,8 @@ export function createPaymentActivities(deps: Deps) {
       const alive = keepAlive(input.hold_ms + SILENCE_MS);
       alive.progress({ cursor: input.cursor });
       try {
-        const { address, cursor, hold_ms: holdMs } = input;
+        const { address, hold_ms: holdMs } = input;
+        const cursor = await storedCursor(orm, input);
         const page = await sources[input.source].next({ address, cursor, holdMs, signal });
         return { movements: page.movements.map(toWire), cursor: page.cursor };
       } finally {
@@ -82,6 +89,14 @@ export function createPaymentActivities(deps: Deps) {
       }
     },
   };
+}
+
+async function storedCursor(orm: Orm, input: { wallet_id: string; cursor: string }): Promise<string> {
+  const { rows } = await sql<{ cursor: string | null }>`
+    select coalesce(stream_cursor, birth_cursor) as cursor from wallets where id = ${input.wallet_id}`.execute(
+    pool(orm),
+  );
+  return rows[0]?.cursor ?? input.cursor;
 }
 
 export type PaymentActivities = ReturnType<typeof createPaymentActivities>;

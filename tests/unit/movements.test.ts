@@ -87,7 +87,13 @@ describe('one booker per movement', () => {
     const contracts = new Map([['CESCROW', 'ord_1']]);
     const linked = { kind: 'CONTRACT', booked: false, resource: { type: 'order', id: 'ord_1' } };
     expect(verdict({ from: 'CESCROW' }, { contracts })).toEqual(linked);
-    expect(verdict({ from: US, to: 'CESCROW' }, { contracts })).toEqual(linked);
+    const own = { kind: 'USER', custodial: false } as const;
+    expect(verdict({ from: US, to: 'CESCROW' }, { contracts, wallet: own })).toEqual(linked);
+  });
+
+  test('what a key of ours paid into a contract in a transaction that no row knows leaves the wallet’s books too', () => {
+    const contracts = new Map([['CESCROW', 'ord_1']]);
+    expect(verdict({ from: US, to: 'CESCROW' }, { contracts })).toEqual({ kind: 'UNEXPLAINED', booked: true });
   });
 
   test('money that leaves without us, or reaches a wallet that is not to receive, goes to suspense', () => {
