@@ -1,4 +1,5 @@
 export { chainReader } from './chain-reader.ts';
+export { dispute } from './dispute.ts';
 export { order } from './order.ts';
 export { adjustment, withdrawal } from './payment.ts';
 export { provisioner } from './provisioner.ts';

@@ -1,15 +1,18 @@
 /** The steps behind the verbs of an order: one local activity for those that touch only the database, transactions else. */
-import { defineSearchAttributeKey } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
 import {
   ApplicationFailure,
   proxyActivities,
   proxyLocalActivities,
   setCurrentDetails,
+  startChild,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { ChainActivities, OrderActivities } from '../activities/index.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
-import type { CreateOrder, ExtendRequest, OrderAnswer, OrderInput, RetryRequest } from './messages.ts';
+import { disputeWorkflowId } from '../domain/workflow-ids.ts';
+import { dispute } from './dispute.ts';
+import type { CreateOrder, ExtendRequest, OpenDispute, OrderAnswer, OrderInput, RetryRequest } from './messages.ts';
 import {
   type ChainOperations,
   type OperationRequest,
@@ -20,6 +23,7 @@ import {
 } from './order-chain.ts';
 import { createSignatureDesk } from './user-signature.ts';
 
+const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
 const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
 
 export type OrderOperations = ReturnType<typeof createOrderOperations>;
@@ -50,6 +54,21 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     publish(next);
     setCurrentDetails(details(next));
   };
+  const startDispute = async (dispute_id: string): Promise<void> => {
+    const { task_queue_prefix } = input;
+    try {
+      await startChild(dispute, {
+        workflowId: disputeWorkflowId(dispute_id),
+        args: [{ dispute_id, task_queue_prefix }],
+        // It outlives this run, and a reset of it.
+        parentClosePolicy: 'ABANDON',
+        staticSummary: `dispute ${dispute_id} of ${order_id}`,
+        typedSearchAttributes: [{ key: ORDER_ID, value: order_id }],
+      });
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  };
   const signatures = createSignatureDesk(input);
   const chain = createChainOperations({ input, db, compensation, signatures, state: () => last, settled });
   const verbs = createChainVerbs(order_id, chain);
@@ -69,6 +88,17 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     cancel: async (request: OperationRequest) => settled(await db.cancelOrder({ order_id, ...operationOf(request) })),
     extend: async ({ deadline, due_at, ...request }: ExtendRequest & OperationRequest) =>
       settled(await db.extendDeadline({ order_id, deadline, due_at, ...operationOf(request) })),
+    /** The dispute's own workflow drives those parts from here on. */
+    dispute: async (request: OpenDispute & OperationRequest) => {
+      settled(await db.openDispute({ order_id, ...request }));
+      await startDispute(request.dispute.id);
+    },
+    settleDisputes: async () => settled(await db.settleDisputes({ order_id })),
+    /** A resumed order: what its disputes came to meanwhile, and their workflows where they were lost. */
+    takeUpDisputes: async () => {
+      settled(await db.settleDisputes({ order_id }));
+      for (const id of await db.openDisputesOf({ order_id })) await startDispute(id);
+    },
     /** Drives on what the row says is running: every step finds what was done before. */
     adopt: async ({ operation }: OrderState) => {
       const run = operation === null ? undefined : Object.entries(verbs).find(([verb]) => verb === operation.verb)?.[1];

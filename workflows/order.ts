@@ -22,6 +22,8 @@ import {
   completeMilestoneUpdate,
   createOrderUpdate,
   deliverUpdate,
+  disputeSettledSignal,
+  disputeUpdate,
   escrowUpdate,
   extendUpdate,
   foreignTransactionSignal,
@@ -77,8 +79,10 @@ export async function order(input: OrderInput): Promise<void> {
   const gate = createVerbGate(() => life.state, operations.refresh, operations.control);
   listen(input, life, operations, gate);
 
-  if (input.resume === true) await operations.refresh();
-  else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
+  if (input.resume === true) {
+    await operations.refresh();
+    await operations.takeUpDisputes();
+  } else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
 
   while (isOpen(life)) {
     if (life.stale && !gate.busy()) {
@@ -126,6 +130,7 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
   handle(releaseMilestoneUpdate, 'release_milestone', operations.release_milestone);
   handle(releaseUpdate, 'release', operations.release);
   handle(refundUpdate, 'refund', operations.refund);
+  handle(disputeUpdate, 'dispute', operations.dispute);
   handle(cancelUpdate, 'cancel', operations.cancel);
   handle(extendUpdate, 'extend', operations.extend);
   setHandler(retryUpdate, operations.retry, { validator: operations.validateRetry });
@@ -133,13 +138,17 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
   setHandler(submitSignatureUpdate, operations.signatures.submit);
   setHandler(orderWakeSignal, ({ cause }) => {
     life.woken = true;
-    life.stale ||= cause === 'RESUME';
+    if (cause === 'RESUME') {
+      life.stale = true;
+      life.notBefore = 0;
+    }
     operations.signatures.touch();
   });
   setHandler(clockAdvancedSignal, ({ offset_ms }) => {
     life.clock.sync(offset_ms);
     life.woken = true;
   });
+  setHandler(disputeSettledSignal, operations.settleDisputes);
   setHandler(foreignTransactionSignal, ({ transaction_hash }) => operations.bookForeign(transaction_hash));
 }
 

@@ -1,4 +1,5 @@
 /** The order's half of a dispute: it inserts the row and marks its parts, and takes over what became of it. */
+import { ApplicationFailure } from '@temporalio/common';
 import { sql } from 'kysely';
 import { appendEvidence } from '../../db/resources/dispute.ts';
 import { orderResource } from '../../db/resources/order.ts';
@@ -8,7 +9,9 @@ import type { DueTimes } from '../../domain/order/deadlines.ts';
 import type { OrderState } from '../../domain/order/shapes.ts';
 import type { SettlementView } from '../../domain/resources/order.ts';
 import type { DisputeStatus } from '../../domain/statuses.ts';
+import { orderWorkflowId } from '../../domain/workflow-ids.ts';
 import type { OpenDispute } from '../../workflows/messages.ts';
+import { raiseAttention } from '../attention.ts';
 import { type PartMoved, demandTargets, moveParts, restOf } from '../booking/order-parts.ts';
 import { markApproved } from '../booking/order-transactions.ts';
 import {
@@ -21,6 +24,7 @@ import {
   isRepeat,
   lockOrder,
   orderTime,
+  readOrder,
   stateOf,
 } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
@@ -58,16 +62,33 @@ export function createDisputeOpening({ orm }: Pick<Deps, 'orm'>) {
         );
       }),
 
-    /** Takes over every dispute that is over: parts, money and status as the dispute's workflow left them. */
-    settleDisputes: ({ order_id }: { order_id: string }): Promise<OrderState> =>
-      inTransaction(orm, async (trx) => {
-        for (;;) {
-          const order = await lockOrder(trx, order_id);
-          const settled = await takeSettled(trx, order_id);
-          if (settled === null) return stateOf(order);
-          await applyOutcome(trx, order, settled);
-        }
-      }),
+    /**
+     * Takes over every dispute that is over: parts, money and status as the dispute's workflow left them. What does not fit
+     * the order is for somebody to look at; it must not end the order's workflow.
+     */
+    settleDisputes: async ({ order_id }: { order_id: string }): Promise<OrderState> => {
+      try {
+        return await inTransaction(orm, async (trx) => {
+          for (;;) {
+            const order = await lockOrder(trx, order_id);
+            const settled = await takeSettled(trx, order_id);
+            if (settled === null) return stateOf(order);
+            await applyOutcome(trx, order, settled);
+          }
+        });
+      } catch (error) {
+        if (!(error instanceof ApplicationFailure)) throw error;
+        const order = await readOrder(pool(orm), order_id);
+        await raiseAttention(pool(orm), {
+          marketplaceId: order.marketplaceId,
+          resource: { type: 'order', id: order_id },
+          workflowId: orderWorkflowId(order_id),
+          reason: 'BOOKS_DIFFER',
+          detail: { message: error.message },
+        });
+        return stateOf(order);
+      }
+    },
 
     /** Disputes whose workflows have to run. */
     openDisputesOf: async ({ order_id }: { order_id: string }): Promise<string[]> => {

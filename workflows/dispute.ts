@@ -1,0 +1,173 @@
+/**
+ * One dispute, from its opening until it is over. It alone drives the parts of the order that it is about:
+ *
+ *   OPEN → UNDER_REVIEW → RESOLVING → RESOLVED, or WITHDRAWN by its opener before RESOLVING
+ *
+ * The chain is touched at the decision, not before: a release is approve + release, a refund or a split is dispute +
+ * resolve. What is true is the row; it exists before the workflow starts, which so can start from it in mid-life.
+ */
+import {
+  ApplicationFailure,
+  allHandlersFinished,
+  condition,
+  proxyActivities,
+  proxyLocalActivities,
+  setCurrentDetails,
+  setHandler,
+  uuid4,
+} from '@temporalio/workflow';
+import type { DisputeActivities } from '../activities/disputes/index.ts';
+import { isCommitted } from '../domain/dispute/decision.ts';
+import { isDisputeOver } from '../domain/dispute/machine.ts';
+import type { DisputeState } from '../domain/dispute/shapes.ts';
+import { type ChainPart, createChainDriver } from './chain-driver.ts';
+import { createClock } from './clock.ts';
+import { asRefusal } from './failure.ts';
+import {
+  type DisputeAnswer,
+  type DisputeInput,
+  type RetryRequest,
+  assignDisputeUpdate,
+  clockAdvancedSignal,
+  resolveDisputeUpdate,
+  retryDisputeUpdate,
+  withdrawDisputeUpdate,
+} from './messages.ts';
+import { releaseParts, resolveParts } from './order-chain.ts';
+
+/** Money that waits to be paid out. */
+const PRIORITY = 1;
+/** A deadline that could not be acted upon (the marketplace is paused) is tried again after this long. */
+const DEADLINE_RETRY_MS = 60_000;
+
+export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): Promise<void> {
+  const { db, compensation } = activitiesOf(task_queue_prefix);
+  const clock = createClock();
+  let state: DisputeState | null = null;
+  let notBefore = 0;
+  let woken = false;
+
+  const settled = (next: DisputeState): void => {
+    state = next;
+    clock.sync(next.clock_offset_ms);
+    setCurrentDetails(details(next));
+  };
+  const current = (): DisputeState => {
+    if (state === null) throw new TypeError('the dispute is not loaded');
+    return state;
+  };
+  const driver = createChainDriver({
+    task_queue_prefix,
+    landed: () => undefined,
+    park: async ({ operation_id: _operation, ...why }) => settled(await db.parkDispute({ dispute_id, ...why })),
+    unpark: async () => settled(await db.unparkDispute({ dispute_id })),
+  });
+  const answering = async (change: Promise<DisputeState>): Promise<DisputeAnswer> => {
+    try {
+      settled(await change);
+    } catch (error) {
+      throw asRefusal(error) ?? error;
+    }
+    return { dispute_id, status: current().status };
+  };
+
+  setHandler(assignDisputeUpdate, (request) => answering(db.assignDispute(request)));
+  setHandler(withdrawDisputeUpdate, (request) => answering(db.withdrawDispute(request)));
+  setHandler(resolveDisputeUpdate, (request) => answering(db.beginResolution(request)));
+  setHandler(
+    retryDisputeUpdate,
+    async (_request: RetryRequest) => {
+      await driver.retry();
+      return { dispute_id, status: current().status };
+    },
+    {
+      validator: (_request: RetryRequest) => {
+        if (!driver.isParked()) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
+      },
+    },
+  );
+  setHandler(clockAdvancedSignal, ({ offset_ms }) => {
+    clock.sync(offset_ms);
+    woken = true;
+  });
+
+  settled(await db.loadDispute({ dispute_id }));
+  while (!isDisputeOver(current().status)) {
+    if (current().status === 'RESOLVING') {
+      await resolve();
+      continue;
+    }
+    const wait = dueInMs();
+    const changed = () => woken || current().status === 'RESOLVING' || isDisputeOver(current().status);
+    if (wait === null) await condition(changed);
+    else if (!(await condition(changed, wait))) await atDeadline();
+    woken = false;
+  }
+  await compensation.tellOrder({ dispute_id, order_id: current().order_id });
+  await condition(allHandlersFinished);
+
+  /** Drives the decision on from where the row says it is, transaction by transaction. */
+  async function resolve(): Promise<void> {
+    const operation_id = current().operation?.id ?? '';
+    if (current().operation?.status === 'PARKED') await driver.untilRetried(operation_id);
+    for (let part = nextStep(current()); part !== null; part = nextStep(current())) {
+      const dead = await driver.drive(part, { operation_id, priority: PRIORITY });
+      settled(
+        dead === null
+          ? await db.loadDispute({ dispute_id })
+          : await compensation.failResolution({ dispute_id, operation_id, ...dead }),
+      );
+    }
+  }
+
+  /** Nobody decided in time: the order's default applies. */
+  async function atDeadline(): Promise<void> {
+    const request = { dispute_id, operation_id: `op_${uuid4()}`, request_id: null, actor: null };
+    try {
+      settled(await db.beginDefault(request));
+    } catch (error) {
+      if (asRefusal(error) === null) throw error;
+      notBefore = clock.now() + DEADLINE_RETRY_MS;
+    }
+  }
+
+  function dueInMs(): number | null {
+    const { due_at } = current();
+    return due_at === null ? null : Math.max(0, Math.max(Date.parse(due_at), notBefore) - clock.now());
+  }
+}
+
+/** The transaction that comes next, or null when nothing is to be driven. */
+function nextStep(state: DisputeState): ChainPart | null {
+  const part = state.parts.find(({ outcome }) => outcome === null);
+  if (state.status !== 'RESOLVING' || part?.shares == null) return null;
+  const steps =
+    state.decision === 'FULL_RELEASE' && !part.opened
+      ? releaseParts(state.order_id, part)
+      : resolveParts(state.order_id, part.index, part.shares).slice(part.opened ? 1 : 0);
+  const [step] = steps;
+  if (step === undefined) return null;
+  return isCommitted(state.parts) ? { ...step, mustLand: true } : step;
+}
+
+function activitiesOf(prefix: string) {
+  return {
+    // Short database work inside updates.
+    db: proxyLocalActivities<DisputeActivities>({
+      startToCloseTimeout: '10s',
+      retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
+    }),
+    // What an operator is to see by name.
+    compensation: proxyActivities<DisputeActivities>({
+      taskQueue: `${prefix}orders`,
+      startToCloseTimeout: '10s',
+      retry: { initialInterval: '500ms', maximumInterval: '20s' },
+    }),
+  };
+}
+
+/** What an operator reads at the top of the workflow's page. */
+function details({ status, decision, operation, due_at }: DisputeState): string {
+  const running = operation === null ? 'none' : `${operation.verb} (${operation.status.toLowerCase()})`;
+  return `**${status}**\n\n- decision: ${decision ?? 'none'}\n- operation: ${running}\n- deadline: ${due_at ?? 'none'}`;
+}
