@@ -17,6 +17,8 @@ export interface ChainStep {
   readonly operation_id: string | null;
   /** who gets the source account first: lower goes first */
   readonly priority: number;
+  /** task queue of the escrow gateway, when it is not the usual one */
+  readonly prepare_on?: 'chain' | undefined;
   readonly task_queue_prefix: string;
   /** with it the step can be given up as long as nothing is signed */
   readonly control?: StepControl;
@@ -59,11 +61,12 @@ export async function executeOnChain(step: ChainStep): Promise<ChainOutcome> {
       settle: (id) => settle(step, id),
       raiseFee: (id, outerHash) => raiseFee(step, id, outerHash),
       signedByUser: (requestId, settled) => {
-        if (step.signatures === undefined) throw new TypeError(`nobody takes signatures for ${step.step}`);
-        step.control?.waiting(step.signatures.abandon);
-        return signedByUser(step.signatures, requestId, watchRequest(step), (id) => {
-          step.control?.landing();
-          return settled(id);
+        const { control, signatures: desk } = step;
+        if (desk === undefined) throw new TypeError(`nobody takes signatures for ${step.step}`);
+        return signedByUser(desk, requestId, {
+          watch: watchRequest(step),
+          settle: settled,
+          live: (isLive) => (isLive ? control?.landing() : control?.waiting(desk.abandon)),
         });
       },
     }),
@@ -100,7 +103,7 @@ export async function runChainStep(activities: ChainStepActivities): Promise<Cha
 
 function prepare(step: ChainStep) {
   const { prepareTransaction } = proxyActivities<EscrowApiActivities>({
-    taskQueue: `${step.task_queue_prefix}${prepareQueue(step.intent)}`,
+    taskQueue: `${step.task_queue_prefix}${step.prepare_on ?? prepareQueue(step.intent)}`,
     activityId: `${step.step}:prepare`,
     summary: `build and verify: ${intentSummary(step.intent)}`,
     startToCloseTimeout: ATTEMPT_LIMIT,

@@ -21,8 +21,8 @@ export interface SignatureDesk {
   /** The operation is not wanted any more: it ends, unless something that was handed out may still land. */
   abandon(): void;
   isAbandoned(): boolean;
-  /** The operation is over; the next one begins anew. */
-  close(): void;
+  /** From now on `live` hears whether something is, or is just being, handed out. @returns ends that */
+  attend(live: (isLive: boolean) => void): { report(handedOut: boolean): void; close(): void };
   /** how much has happened so far */
   mark(): number;
   /**
@@ -35,6 +35,8 @@ export interface SignatureDesk {
 export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue_prefix: string }): SignatureDesk {
   let touches = 0;
   let abandoned = false;
+  let opening = 0;
+  let attending: ((isLive: boolean) => void) | null = null;
   let failure: ApplicationFailure | null = null;
   const { openSigningRequest } = proxyActivities<EscrowApiActivities>({
     taskQueue: `${task_queue_prefix}escrow-api`,
@@ -52,7 +54,7 @@ export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue
   });
 
   /** The caller gets the refusal; a failure that only an operator can mend is the operation's too. */
-  const answering = async (work: Promise<void>): Promise<void> => {
+  const answering = async (work: Promise<void>, done: () => void = () => undefined): Promise<void> => {
     try {
       await work;
     } catch (error) {
@@ -62,12 +64,23 @@ export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue
       if (REASON_TABLE[refusal.type].retry === 'operator') failure = refusal;
       throw refusal;
     } finally {
+      done();
       touches += 1;
     }
   };
 
   return {
-    open: (request) => answering(openSigningRequest(request)),
+    open: async (request) => {
+      if (abandoned) throw ApplicationFailure.nonRetryable('the order is being canceled', 'INVALID_STATE');
+      // Decided before the activity is scheduled: what may be handed out now can no longer be called off.
+      opening += 1;
+      attending?.(true);
+      // Whoever waits looks at what is in the signer's hands already: it may be dead by now.
+      touches += 1;
+      await answering(openSigningRequest(request), () => {
+        opening -= 1;
+      });
+    },
     submit: (request) => answering(acceptSignature(request)),
     touch: () => {
       touches += 1;
@@ -77,8 +90,15 @@ export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue
       touches += 1;
     },
     isAbandoned: () => abandoned,
-    close: () => {
-      abandoned = false;
+    attend: (live) => {
+      attending = live;
+      return {
+        report: (handedOut) => live(handedOut || opening > 0),
+        close: () => {
+          attending = null;
+          abandoned = false;
+        },
+      };
     },
     mark: () => touches,
     touched: async (mark, ms) => {
@@ -109,20 +129,28 @@ export function watchRequest(step: { readonly step: string; readonly task_queue_
 export async function signedByUser(
   desk: SignatureDesk,
   requestId: string,
-  watch: ChainActivities['watchSigningRequest'],
-  settle: (transactionId: string) => Promise<ChainOutcome>,
+  step: {
+    readonly watch: ChainActivities['watchSigningRequest'];
+    readonly settle: (transactionId: string) => Promise<ChainOutcome>;
+    /** hears whether something may land */
+    readonly live: (isLive: boolean) => void;
+  },
 ): Promise<ChainOutcome> {
-  for (;;) {
-    // Marked before the look: what happens during it is looked at next.
-    const mark = desk.mark();
-    const look = await watch({ signing_request_id: requestId, abandoned: desk.isAbandoned() });
-    if (look.status === 'WAITING') await desk.touched(mark, look.look_in_ms);
-    else if (look.status === 'OVER') {
-      desk.close();
-      return { ...look, status: 'DEAD' };
-    } else {
-      const outcome = await settle(look.transaction_id);
-      if (outcome.status === 'LANDED') return outcome;
+  const attendance = desk.attend(step.live);
+  try {
+    for (;;) {
+      // Marked before the look: what happens during it is looked at next.
+      const mark = desk.mark();
+      const look = await step.watch({ signing_request_id: requestId, abandoned: desk.isAbandoned() });
+      if (look.status === 'OVER') return { ...look, status: 'DEAD' };
+      attendance.report(look.status === 'SETTLE' || look.handed_out);
+      if (look.status === 'WAITING') await desk.touched(mark, look.look_in_ms);
+      else {
+        const outcome = await step.settle(look.transaction_id);
+        if (outcome.status === 'LANDED') return outcome;
+      }
     }
+  } finally {
+    attendance.close();
   }
 }

@@ -12,13 +12,14 @@ import { feeBump } from '../../providers/chain/envelope.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import type { VerifiedEnvelope } from '../../providers/escrow/port.ts';
 import { changeOrder, correlation, lockOrder } from '../booking/order-row.ts';
-import { latestAttempt, transactionById } from '../chain/store.ts';
+import { type StoredTransaction, latestAttempt, transactionById } from '../chain/store.ts';
 import { type Target, resolveTarget } from '../chain/target.ts';
 import type { Deps } from '../context.ts';
 import { explainRefusal, nudge } from '../escrow/refusal.ts';
 import { refuse, waitFor, waitForProvider } from '../failure.ts';
 import { asking, assetOf, walletOfUser } from '../payments/user-wallet.ts';
 import { type StoredRequest, isLive, lockRequest, originOf, requestById } from './requests.ts';
+import { lookingAt } from './requests-watch.ts';
 import { signingKey } from './sign.ts';
 
 const WAIT_MS = 500;
@@ -37,7 +38,8 @@ export function createOpenRequestActivity(deps: Deps) {
     async openSigningRequest({ signing_request_id: id }: RequestRef): Promise<void> {
       const request = await requestById(pool(deps.orm), id);
       if (request.status !== 'PENDING') return;
-      if (isLive(await latestAttempt(pool(deps.orm), request.intentKey))) return;
+      const last = await latestAttempt(pool(deps.orm), request.intentKey);
+      if (last !== null && isLive(last)) return stillGood(deps, last);
       const target = await resolveTarget(deps, request.intent, request.intentKey);
       if (target?.call == null) throw waitFor('WALLET', 'a wallet is not ready yet', WAIT_MS);
       await checkFunds(deps, request, target.call.escrow);
@@ -59,6 +61,13 @@ export function createOpenRequestActivity(deps: Deps) {
       }
     },
   };
+}
+
+/** Nobody is handed what can no longer land: the workflow proves it dead, and the next attempt builds another one. */
+async function stillGood(deps: Deps, stored: StoredTransaction): Promise<void> {
+  if (stored.envelope !== null || stored.status === 'CONFIRMED') return;
+  const look = await lookingAt(deps, stored);
+  if (look.status !== 'PENDING') throw waitFor('PENDING', 'what was handed out is being settled', WAIT_MS);
 }
 
 /** Said in words before anything is built: the contract would refuse it in a way that nobody understands. */

@@ -4,7 +4,7 @@ import { inTransaction, pool } from '../../db/sql.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import { readOrder } from '../booking/order-row.ts';
-import { findOutAnywhere } from '../chain/look.ts';
+import { type Look, findOutAnywhere } from '../chain/look.ts';
 import { soughtOf } from '../chain/settle.ts';
 import { type StoredTransaction, transactionById } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
@@ -18,7 +18,7 @@ const LOOK_MAX_MS = 24 * 3_600_000;
 
 export type SigningState =
   /** nobody has signed, and it is not over */
-  | { readonly status: 'WAITING'; readonly look_in_ms: number }
+  | { readonly status: 'WAITING'; readonly handed_out: boolean; readonly look_in_ms: number }
   /** signed, or landed without us, or proved dead: settling tells which */
   | { readonly status: 'SETTLE'; readonly transaction_id: string }
   | {
@@ -44,11 +44,16 @@ export function createWatchRequestActivity(deps: Deps) {
 }
 
 async function lookAt(deps: Deps, stored: StoredTransaction): Promise<SigningState> {
+  const look = await lookingAt(deps, stored);
+  return look.status === 'PENDING'
+    ? { status: 'WAITING', handed_out: true, look_in_ms: HANDED_OUT_LOOK_MS }
+    : { status: 'SETTLE', transaction_id: stored.id };
+}
+
+/** What became of what was handed out. */
+export async function lookingAt(deps: Deps, stored: StoredTransaction): Promise<Look> {
   try {
-    const look = await findOutAnywhere(deps, soughtOf(deps, stored));
-    return look.status === 'PENDING'
-      ? { status: 'WAITING', look_in_ms: HANDED_OUT_LOOK_MS }
-      : { status: 'SETTLE', transaction_id: stored.id };
+    return await findOutAnywhere(deps, soughtOf(deps, stored));
   } catch (error) {
     if (error instanceof ProviderError) throw waitForProvider(error);
     throw error;
@@ -64,16 +69,16 @@ async function restOrEnd(
   return inTransaction(deps.orm, async (trx) => {
     const request = await lockRequest(trx, id);
     // Somebody opened it between our look and the lock: it lives.
-    if (request.transactionId !== (last?.id ?? null)) return { status: 'WAITING', look_in_ms: 0 };
+    if (request.transactionId !== (last?.id ?? null)) return { status: 'WAITING', handed_out: true, look_in_ms: 0 };
     const left = request.expiresAt.getTime() - Date.now();
     const [reason, detail] =
       last?.status === 'FAILED'
         ? (['TRANSACTION_FAILED', 'the transaction that the user signed is in a ledger with a failed result'] as const)
         : abandoned
-          ? (['OPERATION_FAILED', 'it was canceled before anybody signed'] as const)
+          ? (['CANCELED', 'canceled before anything was signed'] as const)
           : (['ENVELOPE_EXPIRED', 'nobody signed in time'] as const);
     if (request.status === 'PENDING' && last?.status !== 'FAILED' && !abandoned && left > 0)
-      return { status: 'WAITING', look_in_ms: Math.min(left + 1, LOOK_MAX_MS) };
+      return { status: 'WAITING', handed_out: false, look_in_ms: Math.min(left + 1, LOOK_MAX_MS) };
     if (request.status === 'PENDING') {
       await sql`update signing_requests set status = 'EXPIRED', updated_at = now() where id = ${id}`.execute(trx);
       await recordSigning(trx, await readOrder(trx, request.orderId), id, 'signing.expired', { reason });

@@ -68,8 +68,7 @@ async function stateRefusal(call: RequestCall, detail: string): Promise<Refusal>
 
 async function open(call: RequestCall): Promise<Answer> {
   const request = await requestOf(call);
-  if (request.resource.status !== 'PENDING' || request.live !== null)
-    return { status: 200, body: shown(call, request) };
+  if (request.resource.status !== 'PENDING') return { status: 200, body: shown(call, request) };
   const { workflows } = call.deps;
   const options = { updateId: newId('request'), timeoutMs: TIMEOUT_MS };
   await ask(call, request, () => workflows.openSigningRequest(request.orderId, call.params.id, options));
