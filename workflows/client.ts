@@ -8,6 +8,7 @@ import {
   Connection,
   ServiceError,
   WithStartWorkflowOperation,
+  type WorkflowHandle,
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
@@ -20,6 +21,7 @@ import { isReason } from '../domain/reasons.ts';
 import { Refusal, type RefusalDetails, Unavailable } from '../domain/refusal.ts';
 import { orderWorkflowId, paymentWorkflowId, provisionerWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
 import type { PaymentRef } from '../domain/intents.ts';
+import { type DisputeCalls, disputeCalls } from './client-disputes.ts';
 import {
   type ChangeUser,
   type CreateOrder,
@@ -27,6 +29,7 @@ import {
   type CreateUser,
   type DeliverRequest,
   type ExtendRequest,
+  type OpenDispute,
   type OrderAnswer,
   type OrderInput,
   type SubmitSignature,
@@ -50,10 +53,12 @@ import {
   createPaymentUpdate,
   createUserUpdate,
   deliverUpdate,
+  disputeUpdate,
   escrowUpdate,
   extendUpdate,
   fundUpdate,
   openSigningRequestUpdate,
+  orderWakeSignal,
   provisionSignal,
   refundUpdate,
   releaseMilestoneUpdate,
@@ -72,6 +77,7 @@ export type VerbCall =
   | { readonly verb: 'reserve' | 'cancel' | 'escrow' | 'fund'; readonly request: VerbRequest }
   | { readonly verb: 'release_milestone' | 'release' | 'refund'; readonly request: PartsRequest }
   | { readonly verb: 'deliver' | 'complete_milestone'; readonly request: DeliverRequest }
+  | { readonly verb: 'dispute'; readonly request: OpenDispute }
   | { readonly verb: 'extend'; readonly request: ExtendRequest };
 
 const PLAIN_UPDATES = {
@@ -98,7 +104,7 @@ export class NotRunning extends Error {
   override readonly name = 'NotRunning';
 }
 
-export interface WorkflowClient {
+export interface WorkflowClient extends DisputeCalls {
   /** Creates the order, or finds it. @throws Refusal, Unavailable; NotRunning when it was created and closed long ago */
   createOrder(request: CreateOrder, options: CallOptions): Promise<OrderAnswer>;
   /** Resolves when the verb's operation has settled. @throws Refusal, NotRunning, Unavailable */
@@ -111,6 +117,8 @@ export interface WorkflowClient {
   resumeOrder(orderId: string): Promise<void>;
   /** Tells open orders that their marketplace's test clock went on; what has no workflow reads it when it starts. */
   clockAdvanced(orderIds: readonly string[], offsetMs: number): Promise<void>;
+  /** Their marketplace goes on: deadlines that waited for it run. */
+  wakeOrders(orderIds: readonly string[]): Promise<void>;
   /** Creates a withdrawal or an adjustment, or finds it. @throws Refusal, Unavailable; NotRunning when it is over */
   createPayment(request: CreatePayment, options: CallOptions): Promise<PaymentAnswer>;
   /** A workflow that does not run is started from its row. @throws Refusal, Unavailable */
@@ -161,6 +169,7 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
     ...orderCalls(context),
     ...walletCalls(context),
     ...paymentCalls(context),
+    ...disputeCalls(context),
     orderPollers: () =>
       context.guarded({ timeoutMs: LOOK_TIMEOUT_MS }, async () => {
         const { pollers } = await client.workflowService.describeTaskQueue({
@@ -177,7 +186,8 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
 
 type Guard = <T>(call: Omit<CallOptions, 'updateId'>, work: () => Promise<T>) => Promise<T>;
 
-interface Context {
+/** What every group of calls works with. */
+export interface Context {
   readonly client: Client;
   readonly options: WorkflowClientOptions;
   readonly taskQueue: string;
@@ -231,6 +241,14 @@ function orderCalls({ client, options, taskQueue, guarded }: Context) {
     workflowIdConflictPolicy: 'USE_EXISTING' as const,
     staticSummary: `order ${input.order_id}`,
   });
+  /** What has no workflow any more reads its row when it is started. */
+  const eachOpen = (orderIds: readonly string[], tell: (handle: WorkflowHandle) => Promise<void>): Promise<void> =>
+    guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+      for (const id of orderIds)
+        await tell(client.workflow.getHandle(orderWorkflowId(id))).catch((error: unknown) => {
+          if (!(error instanceof WorkflowNotFoundError)) throw error;
+        });
+    });
   return {
     createOrder: (request, call) =>
       guarded(call, () =>
@@ -258,22 +276,17 @@ function orderCalls({ client, options, taskQueue, guarded }: Context) {
           if (verb === 'deliver') return handle.startUpdate(deliverUpdate, { ...options, args: [request] });
           if (verb === 'complete_milestone')
             return handle.startUpdate(completeMilestoneUpdate, { ...options, args: [request] });
+          if (verb === 'dispute') return handle.startUpdate(disputeUpdate, { ...options, args: [request] });
           if (verb === 'extend') return handle.startUpdate(extendUpdate, { ...options, args: [request] });
           return handle.startUpdate(PLAIN_UPDATES[verb], { ...options, args: [request] });
         });
         return update.result();
       }),
 
-    clockAdvanced: async (orderIds, offsetMs) => {
-      await guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
-        for (const id of orderIds) {
-          const handle = client.workflow.getHandle(orderWorkflowId(id));
-          await handle.signal(clockAdvancedSignal, { offset_ms: offsetMs }).catch((error: unknown) => {
-            if (!(error instanceof WorkflowNotFoundError)) throw error;
-          });
-        }
-      });
-    },
+    clockAdvanced: (orderIds, offsetMs) =>
+      eachOpen(orderIds, (handle) => handle.signal(clockAdvancedSignal, { offset_ms: offsetMs })),
+
+    wakeOrders: (orderIds) => eachOpen(orderIds, (handle) => handle.signal(orderWakeSignal, { cause: 'RESUME' })),
 
     openSigningRequest: (orderId, signing_request_id, { updateId, ...call }) =>
       guarded(call, () =>

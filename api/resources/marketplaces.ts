@@ -10,6 +10,7 @@ import {
   updateMarketplace,
   walletsReady,
 } from '../../db/resources/marketplace.ts';
+import { openOrders } from '../../db/resources/order.ts';
 import { pool } from '../../db/sql.ts';
 import { PLATFORM_FEE_BPS_MAX } from '../../domain/limits.ts';
 import { DEFAULT_DEADLINES } from '../../domain/order/deadlines.ts';
@@ -28,6 +29,7 @@ import {
   pageQuery,
   text,
 } from '../inputs.ts';
+import type { ApiDeps } from '../deps.ts';
 import { createKey } from '../keys.ts';
 import { type Answer, BASE_PATH, type Call, found, route } from '../route.ts';
 
@@ -138,7 +140,7 @@ const setStatus = (verb: 'pause' | 'resume', status: 'PAUSED' | 'ACTIVE', summar
     reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
     handle: async (call) => {
       const { id } = call.params;
-      return call.once(async (trx) => {
+      const answer = await call.once(async (trx) => {
         const before = found(await setMarketplaceStatus(trx, id, status), 'marketplace');
         await recordAudit(trx, {
           marketplaceId: id,
@@ -152,8 +154,19 @@ const setStatus = (verb: 'pause' | 'resume', status: 'PAUSED' | 'ACTIVE', summar
         const marketplace = found(await findMarketplace(trx, id), 'marketplace');
         return { status: 200, body: { ...marketplace, wallets_ready: await walletsReady(trx, id) } };
       });
+      // Who is not told tries again by himself, a minute later.
+      if (status === 'ACTIVE') await wakeWaiting(call.deps, id);
+      return answer;
     },
   });
+
+async function wakeWaiting({ orm, workflows, log }: ApiDeps, marketplaceId: string): Promise<void> {
+  try {
+    await workflows.wakeOrders(await openOrders(pool(orm), marketplaceId, 'RESUME'));
+  } catch (error) {
+    log.warn({ error, marketplace_id: marketplaceId }, 'marketplace.orders_not_woken');
+  }
+}
 
 export const MARKETPLACE_ROUTES = [
   route({

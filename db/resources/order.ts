@@ -3,7 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { type OrderView, allowedVerbs } from '../../domain/order/machine.ts';
 import { wholePart } from '../../domain/order/milestones.ts';
 import type { OrderResource } from '../../domain/resources/order.ts';
-import type { EscrowStatus, OrderStatus } from '../../domain/statuses.ts';
+import type { EscrowStatus, OrderStatus, WaitingFor } from '../../domain/statuses.ts';
 import type { Sql } from '../sql.ts';
 import {
   type CreatedBetween,
@@ -215,9 +215,14 @@ export async function listOrders(
   return pageOf(rows.map(toResource), page.limit);
 }
 
-/** Ids of the marketplace's orders that are not closed. */
-export async function openOrders(db: Sql, marketplaceId: string): Promise<string[]> {
+/** Ids of the marketplace's orders that are not closed; of those only that wait for this. */
+export async function openOrders(
+  db: Sql,
+  marketplaceId: string,
+  waitingFor: WaitingFor | null = null,
+): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
-    select id from orders where marketplace_id = ${marketplaceId} and status <> 'CLOSED' order by id`.execute(db);
+    select id from orders where marketplace_id = ${marketplaceId} and status <> 'CLOSED'
+      and (${waitingFor}::text is null or waiting_for = ${waitingFor}) order by id`.execute(db);
   return rows.map(({ id }) => id);
 }

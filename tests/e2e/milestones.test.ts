@@ -228,6 +228,36 @@ describe('deadlines, tried out with a test clock', () => {
     expect(await getOrder(theirs.api, theirs.id)).toMatchObject({ status: 'IN_PROGRESS' });
   }, 240_000);
 
+  test('wait while the marketplace is paused, and for a verb that was accepted before', async () => {
+    const { api } = other;
+    const [buyer, seller] = await Promise.all([fundedUser(api, '50'), readyUser(api)]);
+    const advance = await clockOf(api);
+    const delivered = async () => {
+      const { id } = await createOrder(api, buyer, seller, { auto: true, deadlines: { inspection: 'P1D' } });
+      await untilStatus(api, id, 'IN_PROGRESS');
+      await verb(api, id, 'deliver');
+      return id;
+    };
+    const [paused, raced] = await Promise.all([delivered(), delivered()]);
+    await fault({ name: 'http_503', match: { path: 'dispute-escrow' } });
+    expect((await api('POST', `/orders/${raced}/resolution/refund`, { reason: 'broken' })).status).toBe(202);
+    await stack.api('POST', `/marketplaces/${other.id}/pause`, {});
+    await advance('P2D');
+    expect(await until(api, paused, ({ waiting_for }) => waiting_for === 'RESUME')).toMatchObject({
+      status: 'IN_PROGRESS',
+      operation: { verb: 'deliver' },
+    });
+    expect((await verb<ProblemBody>(api, paused, 'resolution/release')).body).toMatchObject({
+      code: 'MARKETPLACE_PAUSED',
+      retryable: true,
+    });
+    expect(await getOrder(api, raced)).toMatchObject({ operation: { verb: 'refund', status: 'RUNNING' } });
+    await stack.api('POST', `/marketplaces/${other.id}/resume`, {});
+    await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
+    expect(await untilStatus(api, paused, 'CLOSED')).toMatchObject({ final_status: 'RELEASED' });
+    expect(await untilStatus(api, raced, 'CLOSED')).toMatchObject({ final_status: 'REFUNDED' });
+  }, 240_000);
+
   test('the delivery deadline refunds only what is open; each inspection period releases only its own', async () => {
     const { api } = other;
     const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
