@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { sql } from 'kysely';
 import { createTurns } from '../../activities/providers/turns.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
-import { pool } from '../../db/sql.ts';
+import { inTransaction, pool } from '../../db/sql.ts';
 import { asAttempt } from '../../providers/attempt.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import type { EscrowGateway } from '../../providers/escrow/port.ts';
@@ -12,6 +12,7 @@ import { withTurns } from '../../providers/limits/turns.ts';
 import { UNWATCHED } from '../../providers/limits/watch.ts';
 import { type Network, startNetwork } from '../contract/network.ts';
 import { type TestDatabase, createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 
 const PROVIDER = 'trustless-work';
 const LIMIT = 50;
@@ -52,6 +53,27 @@ describe('turns', () => {
     expect(granted(await takeMany(100, 5))).toBe(COMMON);
     expect(granted(await takeMany(30, 1))).toBe(LIMIT - COMMON);
     expect(granted(await takeMany(10, 1))).toBe(0);
+  });
+
+  test('the last one goes to one of two that ask at the same moment', async () => {
+    // The provider is known: the first ever to ask would make the others wait in any case.
+    await takeMany(COMMON - 1, 5);
+    const [one, other, watcher] = workers as [Orm, Orm, Orm];
+    let second: Promise<number> | null = null;
+    const first = await inTransaction(one, async (trx) => {
+      const { rows } = await sql<{ wait: number }>`
+        select take_provider_turn(${PROVIDER}, 'first', 5, ${COMMON}, true) as wait`.execute(trx);
+      second = createTurns(other, PROVIDER, LIMIT).take({ owner: 'second', priority: 5, queue: true });
+      // It is asked now, and not answered before the first one is through.
+      await eventually(async () => {
+        const waiting = await sql`select from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`.execute(pool(watcher));
+        return waiting.rows.length > 0;
+      });
+      return rows[0]?.wait;
+    });
+    expect(first).toBe(0);
+    expect(await second).toBeGreaterThan(0);
   });
 
   test('a minute later there are as many again, and not a moment before', async () => {
