@@ -77,7 +77,10 @@ export function intentSummary(intent: Intent): string {
 /** Milestones are counted from one, as people do. */
 const partWords = (index: number | null, whole: string): string => (index === null ? whole : `milestone ${index + 1}`);
 
-/** Escrow envelopes come from the REST gateway, whose rate limit its task queue keeps; classic ones we build ourselves. */
+/**
+ * Escrow envelopes usually come from the REST gateway, whose rate limit its task queue keeps; classic ones we build
+ * ourselves. Both queues serve the activity, so that orders in flight survive a change of the gateway.
+ */
 export function prepareQueue(intent: Intent): 'escrow-api' | 'chain' {
   return 'orderId' in intent ? 'escrow-api' : 'chain';
 }

@@ -55,9 +55,18 @@ export interface DriverContext {
   unpark(operationId: string): Promise<void>;
 }
 
+/** What the transactions of one operation have in common. */
+export interface Run {
+  readonly operation_id: string;
+  /** who gets the source account first: lower goes first */
+  readonly priority: number;
+  /** task queue of the escrow gateway, when it is not the usual one */
+  readonly prepare_on?: 'chain' | undefined;
+}
+
 export interface ChainDriver {
   /** @returns null when it landed, else why it is dead */
-  drive(part: ChainPart, run: { readonly operation_id: string; readonly priority: number }): Promise<Dead | null>;
+  drive(part: ChainPart, run: Run): Promise<Dead | null>;
   /** Waits, parked, for a retry: what a resumed workflow does that finds its operation parked. */
   untilRetried(operationId: string): Promise<void>;
   isParked(): boolean;
@@ -70,9 +79,10 @@ export function createChainDriver(context: DriverContext): ChainDriver {
   const isGivenUp = (): boolean => context.control?.isGivenUp() === true;
 
   /** One transaction to its end. */
-  async function once({ step, intent }: ChainPart, operation_id: string, priority: number): Promise<Dead | null> {
+  async function once({ step, intent }: ChainPart, run: Run): Promise<Dead | null> {
     const { task_queue_prefix, control, signatures } = context;
-    const wanted = { intent, step, operation_id, priority, task_queue_prefix };
+    const { operation_id } = run;
+    const wanted = { intent, step, ...run, task_queue_prefix };
     for (;;) {
       if (isGivenUp()) return { reason: 'CANCELED', detail: GIVEN_UP, transaction_hash: null };
       try {
@@ -99,12 +109,13 @@ export function createChainDriver(context: DriverContext): ChainDriver {
   }
 
   /** One that has to land: whatever becomes of an attempt, there is another. */
-  async function driveOn(part: ChainPart, operation_id: string, priority: number): Promise<null> {
+  async function driveOn(part: ChainPart, run: Run): Promise<null> {
     for (let attempt = 1; ; attempt += 1) {
-      const dead = await once(part, operation_id, priority);
+      const dead = await once(part, run);
       if (dead === null) return null;
       if (attempt % ATTEMPTS !== 0) await sleep(PAUSE_MS * attempt);
-      else await park(part.intent, operation_id, { reason: 'RESOLUTION_STUCK', message: dead.detail, detail: dead });
+      else
+        await park(part.intent, run.operation_id, { reason: 'RESOLUTION_STUCK', message: dead.detail, detail: dead });
     }
   }
 
@@ -123,8 +134,7 @@ export function createChainDriver(context: DriverContext): ChainDriver {
   }
 
   return {
-    drive: (part, { operation_id, priority }) =>
-      (part.mustLand === true ? driveOn : once)(part, operation_id, priority),
+    drive: (part, run) => (part.mustLand === true ? driveOn : once)(part, run),
     untilRetried,
     isParked: () => parked !== null,
     retry: async () => {

@@ -105,7 +105,8 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
 
   const run: ChainOperations['run'] = async (request, verb, partsOf) => {
     const { operation_id } = request;
-    settled(await db.beginOperation({ order_id, verb, ...request }));
+    const { prepare_on, ...state } = await db.beginOperation({ order_id, verb, ...request });
+    settled(state);
     const begun = context.state()?.operation;
     // Waiting for a wallet is not an operation: verbs and deadlines work meanwhile.
     if (begun?.id !== operation_id) return;
@@ -115,7 +116,7 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
     const saga = createSaga();
     for (const part of partsOf(begun.targets)) {
       if (part.undo === 'VOID_FUNDING') saga.undoWith(() => compensation.voidFunding({ order_id }));
-      const dead = await driver.drive(part, { operation_id, priority: PRIORITY[verb] ?? 5 });
+      const dead = await driver.drive(part, { operation_id, prepare_on, priority: PRIORITY[verb] ?? 5 });
       if (dead === null) continue;
       await saga.compensate();
       settled(await db.failOperation({ order_id, operation_id, step: part.step, ...dead }));

@@ -8,6 +8,7 @@ import { isReason } from '../../domain/reasons.ts';
 import type { EscrowStatus, OrderStatus, OrderVerb } from '../../domain/statuses.ts';
 import type { Deps } from '../context.ts';
 import { releaseLease } from '../chain/leases.ts';
+import { type PreparedOn, preparedOn } from '../escrow/gateway.ts';
 import { openEscrow, walletsReady } from '../escrow/roles.ts';
 import { refuse } from '../failure.ts';
 import { demandTargets, settlesRest } from './order-parts.ts';
@@ -58,8 +59,8 @@ export function createOrderOperationActivities(deps: Deps) {
      * an operation, when the system asked; a caller's operation waits in its first step.
      * @throws ApplicationFailure INVALID_STATE, MARKETPLACE_PAUSED
      */
-    async beginOperation(input: BeginInput): Promise<OrderState> {
-      return inTransaction(orm, async (trx) => {
+    async beginOperation(input: BeginInput): Promise<OrderState & PreparedOn> {
+      const state = await inTransaction(orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
         if (isRepeat(order, input.operation_id)) return stateOf(order);
         const transition = demand(order, input.verb);
@@ -72,6 +73,7 @@ export function createOrderOperationActivities(deps: Deps) {
         }
         return begin(trx, order, input, transition);
       });
+      return { ...state, ...preparedOn(deps) };
     },
 
     /** Compensation: the operation's transaction is proved dead, the order stands where the machine says. */
