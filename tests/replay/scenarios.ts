@@ -141,12 +141,81 @@ async function fundedAtSecondAttempt({ api, control }: Scene): Promise<string> {
   return release(api, order.id);
 }
 
+const milestones = (amounts: readonly string[]) =>
+  amounts.map((amount, index) => ({ milestone_ref: `m${index + 1}`, title: `Part ${index + 1}`, amount }));
+
+async function withMilestones(api: Call, amounts: readonly string[], fields: Record<string, unknown> = {}) {
+  const [buyer, seller] = await parties(api, '30');
+  const order = await createOrder(api, buyer, seller, {
+    auto: true,
+    amount: '25',
+    milestones: milestones(amounts),
+    ...fields,
+  });
+  await untilStatus(api, order.id, 'IN_PROGRESS');
+  return order.id;
+}
+
+async function fiveMilestones({ api }: Scene): Promise<string> {
+  const id = await withMilestones(api, ['5', '5', '5', '5', '5']);
+  await verb(api, id, 'resolution/release');
+  await untilStatus(api, id, 'CLOSED');
+  return orderWorkflowId(id);
+}
+
+async function mixedMilestones({ api }: Scene): Promise<string> {
+  const id = await withMilestones(api, ['10', '10', '5']);
+  await verb(api, id, 'milestones/m1/complete', EVIDENCE);
+  await verb(api, id, 'milestones/m1/release');
+  await verb(api, id, 'resolution/refund', { reason: 'not wanted', milestone_refs: ['m2'] });
+  await verb(api, id, 'resolution/release');
+  await untilStatus(api, id, 'CLOSED');
+  return orderWorkflowId(id);
+}
+
+async function refunded({ api }: Scene): Promise<string> {
+  const [buyer, seller] = await parties(api, '30');
+  const order = await createOrder(api, buyer, seller, { auto: true });
+  await untilStatus(api, order.id, 'IN_PROGRESS');
+  await verb(api, order.id, 'resolution/refund', { reason: 'not delivered' });
+  await untilStatus(api, order.id, 'CLOSED');
+  return orderWorkflowId(order.id);
+}
+
+/** By a test clock: one milestone's inspection period passes, then the delivery deadline of the other. */
+async function milestoneDeadlines({ api }: Scene): Promise<string> {
+  const id = await withMilestones(api, ['15', '10'], { deadlines: { delivery: 'P10D', inspection: 'P3D' } });
+  await verb(api, id, 'milestones/m1/complete', EVIDENCE);
+  const { body: clock } = await api<{ id: string }>('POST', '/test-clocks', {});
+  const advance = (by: string) => api('POST', `/test-clocks/${clock.id}/advance`, { by });
+  await advance('P4D');
+  await eventually(async () => {
+    const { milestones: parts } = (await api<{ milestones: { status: string }[] }>('GET', `/orders/${id}`)).body;
+    return parts[0]?.status === 'RELEASED';
+  });
+  await advance('P7D');
+  await untilStatus(api, id, 'CLOSED');
+  return orderWorkflowId(id);
+}
+
+async function canceledWhileFunding({ api, control }: Scene): Promise<string> {
+  const [buyer, seller] = await parties(api, '30');
+  const order = await createOrder(api, buyer, seller);
+  for (const path of ['reserve', 'escrow']) await verb(api, order.id, path);
+  await control('POST', '/control/faults', { name: 'http_503', match: { path: 'fund-escrow' } });
+  await api('POST', `/orders/${order.id}/escrow/fund`, {});
+  await eventually(async () => (await getOrder(api, order.id)).allowed.includes('cancel'));
+  await verb(api, order.id, 'cancel', { reason: 'too slow' });
+  await control('DELETE', '/control/faults');
+  return orderWorkflowId(order.id);
+}
+
 const wallet: Scenario = async ({ api }) => {
   const user = await fundedUser(api, '12.5');
   return walletWorkflowId(user.wallet.id);
 };
 
-/** By name of the file. The one that moves the chain's clock comes last. */
+/** By name of the file. Those that move a clock come last. */
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'order-released': released,
   'order-automatic': automatic,
@@ -156,10 +225,15 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'order-refused-funds': refusedFunds,
   'order-expired': expired,
   'order-reset': reset,
+  'order-five-milestones': fiveMilestones,
+  'order-milestones-mixed': mixedMilestones,
+  'order-refunded': refunded,
+  'order-canceled-while-funding': canceledWhileFunding,
   wallet,
   provisioner: ({ network }) => Promise.resolve(provisionerWorkflowId(network)),
   'chain-reader': ({ network }) => Promise.resolve(chainReaderWorkflowId(network)),
   reconcile: ({ network }) => Promise.resolve(reconcileWorkflowId(network)),
+  'order-milestone-deadlines': milestoneDeadlines,
   'order-funded-at-second-attempt': fundedAtSecondAttempt,
 };
 
