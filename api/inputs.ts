@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Page, PageCursor } from '../db/resources/select.ts';
 import { METADATA_BYTES_MAX, METADATA_KEYS_MAX, MILESTONES_MAX, PAGE_DEFAULT, PAGE_MAX } from '../domain/limits.ts';
 import { AMOUNT_PATTERN, AmountError, parseAmount } from '../domain/money.ts';
+import { EVIDENCE_TYPES } from '../domain/statuses.ts';
 import type { Answer } from './route.ts';
 
 const AMOUNT_FORMAT = 'AMOUNT_FORMAT: a decimal string greater than zero with at most 7 decimals, e.g. "12.5"';
@@ -19,6 +20,13 @@ export const AmountInput = z
     return z.NEVER;
   })
   .meta({ description: 'Decimal amount, at most 7 decimals', example: '250' });
+
+/** One side of a split: zero is a share, too. */
+export const ShareInput = z
+  .string()
+  .regex(AMOUNT_PATTERN, 'AMOUNT_FORMAT: a decimal string with at most 7 decimals, e.g. "0" or "12.5"')
+  .transform((text) => stroopsOf(text) ?? 0n)
+  .meta({ description: 'Decimal amount before fees, at most 7 decimals; zero is allowed', example: '100' });
 
 function stroopsOf(text: string): bigint | null {
   try {
@@ -152,7 +160,7 @@ export const given = <T>(value: T | null | undefined): T | null => value ?? null
 export const EvidenceInput = z
   .array(
     z.strictObject({
-      type: z.enum(['TEXT', 'URL', 'SHA256']),
+      type: z.enum(EVIDENCE_TYPES),
       value: text(2_000),
       note: text(500).nullish(),
     }),

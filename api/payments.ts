@@ -11,7 +11,7 @@ import { NotRunning } from '../workflows/client.ts';
 import type { CreatePayment } from '../workflows/messages.ts';
 import { operationIdOf, updateIdOf } from './idempotency.ts';
 import { type Answer, BASE_PATH, type Call, found, marketplaceOf } from './route.ts';
-import { waitFor } from './waiting.ts';
+import { whenSettled } from './waiting.ts';
 
 /** A database step behind a workflow: it is answered in milliseconds or not at all. */
 const TIMEOUT_MS = 10_000;
@@ -127,28 +127,10 @@ async function drive<T extends PaymentView>(
   return operationId;
 }
 
-/** 202 without `Prefer: wait`; with it 200 when the operation has settled, 422 when it failed, 202 when it is parked. */
-async function settledAnswer<T extends PaymentView>(
-  call: Call,
-  of: PaymentType<T>,
-  id: string,
-  operationId: string,
-): Promise<Answer> {
-  const { deps, wait } = call;
-  if (wait === null) return paymentAnswer(of, 202, await paymentOf(of, call, id));
-  const isRunning = ({ operation }: T): boolean => operation.id === operationId && operation.status === 'RUNNING';
-  await waitFor(async () => (isRunning(await paymentOf(of, call, id)) ? null : true), {
-    ms: wait * 1_000,
-    signal: deps.stopping,
-  });
-  const payment = await paymentOf(of, call, id);
-  const { operation } = payment;
-  if (operation.id === operationId && operation.status === 'FAILED')
-    throw new Refusal('OPERATION_FAILED', operation.error?.detail ?? 'it is proved not to have happened', {
-      operation,
-      headers: { 'Preference-Applied': `wait=${wait}` },
-    });
-  const settled = operation.status === 'SUCCEEDED' || operation.id !== operationId;
-  const { headers, ...answer } = paymentAnswer(of, settled ? 200 : 202, payment);
-  return { ...answer, headers: { ...headers, 'Preference-Applied': `wait=${wait}` } };
-}
+const settledAnswer = <T extends PaymentView>(call: Call, of: PaymentType<T>, id: string, operationId: string) =>
+  whenSettled(
+    call,
+    operationId,
+    () => paymentOf(of, call, id),
+    (status, payment) => paymentAnswer(of, status, payment),
+  );

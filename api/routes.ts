@@ -6,6 +6,7 @@ import { ADJUSTMENT_ROUTES } from './resources/adjustments.ts';
 import { API_KEY_ROUTES } from './resources/api-keys.ts';
 import { BALANCE_ROUTES } from './resources/balances.ts';
 import { CONFIG_ROUTES } from './resources/config.ts';
+import { DISPUTE_ROUTES } from './resources/disputes.ts';
 import { EVENT_ROUTES } from './resources/events.ts';
 import { HEALTH_ROUTES } from './resources/health.ts';
 import { MARKETPLACE_ROUTES } from './resources/marketplaces.ts';
@@ -36,6 +37,7 @@ export function routesOf({ sandboxControlUrl }: Pick<Config, 'sandboxControlUrl'
     ...MILESTONE_ROUTES,
     ...ORDER_VERB_ROUTES,
     ...TIMELINE_ROUTES,
+    ...DISPUTE_ROUTES,
     ...WITHDRAWAL_ROUTES,
     ...ADJUSTMENT_ROUTES,
     ...SIGNING_REQUEST_ROUTES,

@@ -1,5 +1,6 @@
 /** Waiting for something to become true: short looks at the database, ended by time or by shutdown. */
 import { setTimeout } from 'node:timers/promises';
+import { Refusal } from '../domain/refusal.ts';
 import type { Answer, Call } from './route.ts';
 
 /**
@@ -43,4 +44,39 @@ export async function whenChanged<T extends { readonly version: number }>(
       )
     : now;
   return changed === null ? { status: 304, headers: { ETag: `"${now.version}"` } } : answer(changed);
+}
+
+interface Operated {
+  readonly operation: {
+    readonly id: string;
+    readonly status: string;
+    readonly error: { readonly detail: string } | null;
+  } | null;
+}
+
+/**
+ * After a verb whose transactions follow: 202 without `Prefer: wait`; with it 200 when the operation has settled, 202 when
+ * it is parked. @throws Refusal OPERATION_FAILED when it failed
+ */
+export async function whenSettled<T extends Operated>(
+  call: Call,
+  operationId: string,
+  look: () => Promise<T>,
+  answer: (status: number, resource: T) => Answer,
+): Promise<Answer> {
+  const { deps, wait } = call;
+  if (wait === null) return answer(202, await look());
+  const isRunning = ({ operation }: T): boolean => operation?.id === operationId && operation.status === 'RUNNING';
+  await waitFor(async () => (isRunning(await look()) ? null : true), { ms: wait * 1_000, signal: deps.stopping });
+  const resource = await look();
+  const { operation } = resource;
+  const applied = { 'Preference-Applied': `wait=${wait}` };
+  if (operation?.id === operationId && operation.status === 'FAILED')
+    throw new Refusal('OPERATION_FAILED', operation.error?.detail ?? 'it is proved not to have happened', {
+      operation,
+      headers: applied,
+    });
+  const settled = operation?.status === 'SUCCEEDED' || operation?.id !== operationId;
+  const { headers, ...rest } = answer(settled ? 200 : 202, resource);
+  return { ...rest, headers: { ...headers, ...applied } };
 }

@@ -47,7 +47,7 @@ export const CONFIG_ROUTES = [
         },
         features: {
           milestones: false,
-          disputes: false,
+          disputes: true,
           withdrawals: true,
           webhooks: false,
           own_wallets: false,

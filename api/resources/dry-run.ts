@@ -11,14 +11,14 @@ import { flagQuery } from '../inputs.ts';
 import type { Answer, Call } from '../route.ts';
 import { orderOf } from './orders.ts';
 
-const Preview = z
+export const DRY_RUN_ANSWER = z
   .object({ settlements: z.array(Settlement.extend({ transaction_hash: z.null(), ledger: z.null() })) })
   .meta({ id: 'SettlementPreview', description: 'The settlements that would result; nothing was changed' });
 
 /** What a route that takes it declares. */
 export const DRY_RUN = {
   query: z.strictObject({ dry_run: flagQuery }),
-  answers: { 200: z.union([OrderSchema, Preview]), 202: OrderSchema },
+  answers: { 200: z.union([OrderSchema, DRY_RUN_ANSWER]), 202: OrderSchema },
 } as const;
 
 /** One part of an order and how it would be shared out. */

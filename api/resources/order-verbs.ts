@@ -23,7 +23,7 @@ import { orderAnswer, orderOf } from './orders.ts';
 
 type OrderCall = Call<{ id: string }>;
 type Verb = VerbCall['verb'];
-const DATABASE_VERBS: ReadonlySet<Verb> = new Set(['reserve', 'cancel', 'extend']);
+const DATABASE_VERBS: ReadonlySet<Verb> = new Set(['reserve', 'cancel', 'dispute', 'extend']);
 const PAYS_OUT: ReadonlySet<Verb> = new Set(['release', 'release_milestone', 'refund']);
 
 /** An operation that is not on the row by then is not durable yet: 503, and a repeat with the same key attaches. */
@@ -44,7 +44,7 @@ interface Patience {
 type Outcome = { readonly settled: true } | { readonly settled: false; readonly error: unknown };
 
 /** Sends the verb and answers as soon as there is something to say. */
-async function drive(call: OrderCall, build: (request: VerbRequest) => VerbCall): Promise<Answer> {
+export async function drive(call: OrderCall, build: (request: VerbRequest) => VerbCall): Promise<Answer> {
   const order = await orderOf(call);
   const operationId = call.idempotency === null ? newId('operation') : operationIdOf(call.idempotency);
   const verbCall = build({ ...call.origin, operation_id: operationId, reason: null });

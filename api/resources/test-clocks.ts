@@ -1,6 +1,7 @@
 /** Test clocks: a marketplace's business time, moved forward so that deadlines can be tried out. With the sandbox only. */
 import { Duration } from 'luxon';
 import { z } from 'zod';
+import { openDisputes } from '../../db/resources/dispute.ts';
 import { openOrders } from '../../db/resources/order.ts';
 import { advanceTestClock, createTestClock } from '../../db/resources/test-clock.ts';
 import { pool } from '../../db/sql.ts';
@@ -50,6 +51,7 @@ export const TEST_CLOCK_ROUTES = [
       // Also for a repeated call: whoever was not told yet is told now.
       const { offsetMs } = await createTestClock(pool(orm), marketplaceId);
       await workflows.clockAdvanced(await openOrders(pool(orm), marketplaceId), offsetMs);
+      await workflows.disputeClockAdvanced(await openDisputes(pool(orm), marketplaceId), offsetMs);
       return answered;
     },
   }),

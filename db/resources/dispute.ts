@@ -101,28 +101,44 @@ export interface EvidenceInput {
   readonly note: string | null;
 }
 
-/** Appends evidence; under the lock of the dispute's row. @returns how many pieces there are now */
+/** Appends evidence; under the lock of the dispute's row. @returns what was added, as the dispute shows it */
 export async function appendEvidence(
   trx: Sql,
   disputeId: string,
   by: string,
   evidence: readonly EvidenceInput[],
-): Promise<number> {
+): Promise<DisputeResource['evidence']> {
   const pieces = evidence.map((piece, index) => ({ ...piece, place: index + 1 }));
-  const { rows } = await sql<{ ordinal: number }>`
+  const { rows } = await sql<DisputeResource['evidence'][number]>`
     insert into dispute_evidence (dispute_id, ordinal, type, value, note, by, created_at)
     select ${disputeId}, t.place + (select count(*)::int from dispute_evidence where dispute_id = ${disputeId}), t.type,
       t.value, t.note, ${by}, clock_timestamp()
     from jsonb_to_recordset(${JSON.stringify(pieces)}::jsonb) as t(place int, type text, value text, note text)
-    returning ordinal`.execute(trx);
-  return rows.reduce((most, { ordinal }) => Math.max(most, ordinal), 0);
+    returning type, value, note, by, ${iso('created_at')} as created_at`.execute(trx);
+  return rows;
 }
 
-/** Appends a comment; under the lock of the dispute's row. @returns how many there are now */
-export async function appendComment(trx: Sql, disputeId: string, by: string, text: string): Promise<number> {
-  const { rows } = await sql<{ ordinal: number }>`
+/** Appends a comment; under the lock of the dispute's row. @returns it, as the dispute shows it */
+export async function appendComment(
+  trx: Sql,
+  disputeId: string,
+  by: string,
+  text: string,
+): Promise<DisputeResource['comments'][number]> {
+  const { rows } = await sql<DisputeResource['comments'][number]>`
     insert into dispute_comments (dispute_id, ordinal, by, text, created_at)
     select ${disputeId}, 1 + count(*)::int, ${by}, ${text}, clock_timestamp()
-    from dispute_comments where dispute_id = ${disputeId} returning ordinal`.execute(trx);
-  return rows[0]?.ordinal ?? 0;
+    from dispute_comments where dispute_id = ${disputeId}
+    returning by, text, ${iso('created_at')} as created_at`.execute(trx);
+  if (rows[0] === undefined) throw new Error(`no comment on ${disputeId}`);
+  return rows[0];
+}
+
+/** Ids and external ids of everybody who takes part in an order: none of them decides about it. */
+export async function partyNames(db: Sql, orderId: string): Promise<Set<string>> {
+  const { rows } = await sql<{ id: string; external_user_id: string }>`
+    select u.id, u.external_user_id from users u
+    where u.id in (select unnest(array[o.buyer_id, o.seller_id]) from orders o where o.id = ${orderId}
+      union all select m.seller_id from milestones m where m.order_id = ${orderId})`.execute(db);
+  return new Set(rows.flatMap((row) => [row.id, row.external_user_id]));
 }

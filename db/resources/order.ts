@@ -44,6 +44,9 @@ const SETTLEMENTS = sql`(select coalesce(json_agg(json_build_object('user_id', s
     'ledger', s.ledger) order by s.ledger, s.transaction_hash, s.ordinal), '[]')
   from settlements s where s.order_id = o.id)`;
 
+const DISPUTES = sql`(select coalesce(json_agg(d.id order by d.created_at, d.id), '[]')
+  from disputes d where d.order_id = o.id)`;
+
 const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 'since', ${iso('a.since')},
     'allowed_repairs', a.allowed_repairs)
   from attention a where a.resource_id = o.id and a.cleared_at is null order by a.since limit 1)`;
@@ -63,7 +66,7 @@ const selectFrom = (
   select o.id, o.client_order_ref, o.buyer_id, o.seller_id, o.amount::text as amount, o.asset, o.title, o.description,
     o.platform_fee_bps, o.auto, o.status, o.final_status, o.reservation, coalesce(c.version, 0) as version,
     o.waiting_for, o.operation, ${ESCROW} as escrow, ${MILESTONES} as milestones, o.deadlines,
-    ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements, ${ATTENTION} as attention, o.metadata,
+    ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements, ${DISPUTES} as dispute_ids, ${ATTENTION} as attention, o.metadata,
     ${iso('o.created_at')} as created_at, ${iso('o.updated_at')} as updated_at, ${iso('o.reserved_at')} as reserved_at,
     ${iso('o.funded_at')} as funded_at, ${iso('o.delivered_at')} as delivered_at, ${iso('o.closed_at')} as closed_at,
     ${LIVE} as live
@@ -91,7 +94,6 @@ function toResource({ due_at, due_action, live, ...row }: Selected): OrderResour
     escrow: row.escrow && { ...row.escrow, amount: amountText(row.escrow.amount) },
     milestones: row.milestones.map((milestone) => ({ ...milestone, amount: amountText(milestone.amount) })),
     due: due_at === null || due_action === null ? null : { at: due_at, action: due_action },
-    dispute_ids: [],
     settlements: row.settlements.map((settlement) => ({
       ...settlement,
       gross: amountText(settlement.gross),
