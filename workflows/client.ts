@@ -3,29 +3,20 @@
  * orders and users only. Failures come back as `Refusal` (a reason and its details), `NotRunning` or `Unavailable`.
  */
 import {
-  ApplicationFailure,
   Client,
   Connection,
-  ServiceError,
   WithStartWorkflowOperation,
   type WorkflowHandle,
-  WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
-  WorkflowUpdateFailedError,
-  WorkflowUpdateRPCTimeoutOrCancelledError,
-  isGrpcServiceError,
-  isRetryableError,
 } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { isReason } from '../domain/reasons.ts';
-import { Refusal, type RefusalDetails, Unavailable } from '../domain/refusal.ts';
-import { orderWorkflowId, paymentWorkflowId, provisionerWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
-import type { PaymentRef } from '../domain/intents.ts';
+import { orderWorkflowId, provisionerWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
 import { type DisputeCalls, disputeCalls } from './client-disputes.ts';
+import { type CallOptions, type Guard, createGuard } from './client-guard.ts';
+import { type PaymentCalls, paymentCalls } from './client-payments.ts';
 import {
   type ChangeUser,
   type CreateOrder,
-  type CreatePayment,
   type CreateUser,
   type DeliverRequest,
   type ExtendRequest,
@@ -35,22 +26,16 @@ import {
   type SubmitSignature,
   type PartsRequest,
   type Origin,
-  type PaymentAnswer,
-  type PaymentInput,
-  type PaymentVerbRequest,
   type UserAnswer,
   type VerbRequest,
   type WalletClosed,
   type WalletInput,
-  approvePaymentUpdate,
-  cancelPaymentUpdate,
   cancelUpdate,
   changeUserUpdate,
   clockAdvancedSignal,
   closeWalletUpdate,
   completeMilestoneUpdate,
   createOrderUpdate,
-  createPaymentUpdate,
   createUserUpdate,
   deliverUpdate,
   disputeUpdate,
@@ -72,6 +57,8 @@ const MARKETPLACE_ID = defineSearchAttributeKey('MarketplaceId', 'KEYWORD');
 const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
 const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
 
+export { type CallOptions, NotRunning } from './client-guard.ts';
+
 /** A verb with what it takes. */
 export type VerbCall =
   | { readonly verb: 'reserve' | 'cancel' | 'escrow' | 'fund'; readonly request: VerbRequest }
@@ -90,21 +77,7 @@ const PLAIN_UPDATES = {
   refund: refundUpdate,
 } as const;
 
-export interface CallOptions {
-  /** Repeating a call with the same id attaches to the first one and gets its outcome. */
-  readonly updateId: string;
-  /** milliseconds until the call ends as `Unavailable` */
-  readonly timeoutMs: number;
-  /** ends the call when nobody waits for its answer any more; what was accepted goes on */
-  readonly signal?: AbortSignal;
-}
-
-/** No open workflow of this id: the order is closed, or Temporal lost it. The rows know which. */
-export class NotRunning extends Error {
-  override readonly name = 'NotRunning';
-}
-
-export interface WorkflowClient extends DisputeCalls {
+export interface WorkflowClient extends DisputeCalls, PaymentCalls {
   /** Creates the order, or finds it. @throws Refusal, Unavailable; NotRunning when it was created and closed long ago */
   createOrder(request: CreateOrder, options: CallOptions): Promise<OrderAnswer>;
   /** Resolves when the verb's operation has settled. @throws Refusal, NotRunning, Unavailable */
@@ -119,15 +92,6 @@ export interface WorkflowClient extends DisputeCalls {
   clockAdvanced(orderIds: readonly string[], offsetMs: number): Promise<void>;
   /** Their marketplace goes on: deadlines that waited for it run. */
   wakeOrders(orderIds: readonly string[]): Promise<void>;
-  /** Creates a withdrawal or an adjustment, or finds it. @throws Refusal, Unavailable; NotRunning when it is over */
-  createPayment(request: CreatePayment, options: CallOptions): Promise<PaymentAnswer>;
-  /** A workflow that does not run is started from its row. @throws Refusal, Unavailable */
-  paymentVerb(
-    payment: PaymentRef,
-    verb: 'approve' | 'cancel',
-    request: PaymentVerbRequest,
-    options: CallOptions,
-  ): Promise<PaymentAnswer>;
   createUser(request: CreateUser, options: CallOptions): Promise<UserAnswer>;
   changeUser(walletId: string, change: ChangeUser, options: CallOptions): Promise<UserAnswer>;
   /** Starts the workflows of wallets that are rows already (a marketplace's own); running ones stay. */
@@ -151,11 +115,6 @@ export interface WorkflowClientOptions {
 
 const START_TIMEOUT_MS = 10_000;
 const LOOK_TIMEOUT_MS = 2_000;
-/** Long enough for a server that restarts; who calls is told 503 after it. */
-const UNREACHABLE_MS = 4_000;
-const FIRST_RETRY_MS = 40;
-const LAST_RETRY_MS = 500;
-const GRPC_UNAVAILABLE = 14;
 
 /** Connects at the first call: an API that boots while Temporal is down still serves reads. */
 export function createWorkflowClient(options: WorkflowClientOptions): WorkflowClient {
@@ -184,34 +143,12 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
   };
 }
 
-type Guard = <T>(call: Omit<CallOptions, 'updateId'>, work: () => Promise<T>) => Promise<T>;
-
 /** What every group of calls works with. */
 export interface Context {
   readonly client: Client;
   readonly options: WorkflowClientOptions;
   readonly taskQueue: string;
   readonly guarded: Guard;
-}
-
-/**
- * Every call has a deadline, and is repeated while the server is away or the workflow is busy (ten updates in flight). A
- * repeat is the same call: update ids and workflow ids make it attach.
- */
-function createGuard(client: Client): Guard {
-  return async ({ timeoutMs, signal }, work) => {
-    const begun = Date.now();
-    const limited = () => client.withDeadline(begun + timeoutMs, work);
-    for (let delay = FIRST_RETRY_MS; ; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
-      try {
-        return await (signal === undefined ? limited() : client.withAbortSignal(signal, limited));
-      } catch (error) {
-        const patience = patienceWith(error, timeoutMs);
-        if (signal?.aborted === true || Date.now() + delay > begun + patience) throw translate(error);
-        await new Promise((resolve) => setTimeout(resolve, delay));
-      }
-    }
-  };
 }
 
 /**
@@ -385,81 +322,3 @@ function walletCalls({ client, options, taskQueue, guarded }: Context) {
     },
   } satisfies Partial<WorkflowClient>;
 }
-
-function paymentCalls({ client, options, taskQueue, guarded }: Context) {
-  const start = (payment: PaymentRef, resume: boolean) => ({
-    workflowId: paymentWorkflowId(payment),
-    taskQueue,
-    args: [
-      { payment, task_queue_prefix: options.taskQueuePrefix, ...(resume ? { resume } : {}) } satisfies PaymentInput,
-    ],
-    workflowIdConflictPolicy: 'USE_EXISTING' as const,
-    staticSummary: paymentWorkflowId(payment),
-  });
-  return {
-    createPayment: (request, call) => {
-      const type = request.kind === 'WITHDRAWAL' ? 'withdrawal' : 'adjustment';
-      return guarded(call, () =>
-        client.workflow.executeUpdateWithStart(createPaymentUpdate, {
-          args: [request],
-          updateId: call.updateId,
-          startWorkflowOperation: new WithStartWorkflowOperation(type, {
-            ...start({ type, id: request.payment_id }, false),
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            typedSearchAttributes: [{ key: MARKETPLACE_ID, value: request.marketplace_id }],
-            memo: { request_id: request.request_id },
-          }),
-        }),
-      );
-    },
-
-    paymentVerb: (payment, verb, request, call) =>
-      guarded(call, () =>
-        client.workflow.executeUpdateWithStart(verb === 'approve' ? approvePaymentUpdate : cancelPaymentUpdate, {
-          args: [request],
-          updateId: call.updateId,
-          startWorkflowOperation: new WithStartWorkflowOperation(payment.type, {
-            ...start(payment, true),
-            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-          }),
-        }),
-      ),
-  } satisfies Partial<WorkflowClient>;
-}
-
-/** Milliseconds for which a call that failed like this is repeated. */
-function patienceWith(error: unknown, timeoutMs: number): number {
-  if (isUnprocessed(error)) return timeoutMs;
-  const cause = error instanceof Error ? error.cause : undefined;
-  const status = isGrpcServiceError(error) ? error : isGrpcServiceError(cause) ? cause : null;
-  if (status === null || !isRetryableError(status)) return 0;
-  return status.code === GRPC_UNAVAILABLE ? Math.min(timeoutMs, UNREACHABLE_MS) : timeoutMs;
-}
-
-/**
- * The server gave the update up before the workflow had taken it, which happens when many arrive while a workflow task is
- * being prolonged by a local activity. Nothing is remembered of it: the same update may be sent again.
- */
-const isUnprocessed = (error: unknown): boolean =>
-  error instanceof WorkflowUpdateFailedError &&
-  error.cause instanceof ApplicationFailure &&
-  error.cause.type === 'UnprocessedUpdate';
-
-/** What a failed call means to the API. */
-function translate(error: unknown): unknown {
-  if (error instanceof WorkflowUpdateFailedError) return refusalIn(error.cause) ?? error;
-  if (error instanceof WorkflowNotFoundError || error instanceof WorkflowExecutionAlreadyStartedError)
-    return new NotRunning(error.message);
-  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || error instanceof ServiceError)
-    return new Unavailable(error.message, { cause: error });
-  return error;
-}
-
-/** Handlers throw ApplicationFailures with a reason as type and the problem's extra fields as first detail. */
-function refusalIn(cause: unknown): Refusal | null {
-  if (!(cause instanceof ApplicationFailure) || !isReason(cause.type)) return null;
-  const details: unknown = cause.details?.[0];
-  return new Refusal(cause.type, cause.message, isObject(details) ? details : {});
-}
-
-const isObject = (value: unknown): value is RefusalDetails => typeof value === 'object' && value !== null;

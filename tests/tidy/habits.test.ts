@@ -10,7 +10,7 @@ async function sources(...folders: string[]): Promise<Source[]> {
 }
 
 /** Where clock and chance come in; the façade runs in the API, outside of workflow code. */
-const PORTS = ['domain/ids.ts', 'workflows/clock.ts', 'workflows/client.ts'];
+const PORTS = ['domain/ids.ts', 'workflows/clock.ts', 'workflows/client-guard.ts'];
 const SERVING = ['domain', 'workflows', 'activities', 'providers', 'db', 'api', 'worker', 'config'];
 
 test('money is never a floating point number', async () => {
