@@ -22,7 +22,7 @@ import {
 export type { OrderResource };
 
 /** The row as selected: the resource, but amounts still in stroops and `allowed` not yet known. */
-type Selected = Omit<OrderResource, 'allowed' | 'due' | 'dispute_ids'> & {
+type Selected = Omit<OrderResource, 'allowed' | 'due'> & {
   due_at: string | null;
   due_action: NonNullable<OrderResource['due']>['action'] | null;
   live: boolean;
@@ -66,7 +66,8 @@ const selectFrom = (
   select o.id, o.client_order_ref, o.buyer_id, o.seller_id, o.amount::text as amount, o.asset, o.title, o.description,
     o.platform_fee_bps, o.auto, o.status, o.final_status, o.reservation, coalesce(c.version, 0) as version,
     o.waiting_for, o.operation, ${ESCROW} as escrow, ${MILESTONES} as milestones, o.deadlines,
-    ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements, ${DISPUTES} as dispute_ids, ${ATTENTION} as attention, o.metadata,
+    ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements,
+    ${DISPUTES} as dispute_ids, ${ATTENTION} as attention, o.metadata,
     ${iso('o.created_at')} as created_at, ${iso('o.updated_at')} as updated_at, ${iso('o.reserved_at')} as reserved_at,
     ${iso('o.funded_at')} as funded_at, ${iso('o.delivered_at')} as delivered_at, ${iso('o.closed_at')} as closed_at,
     ${LIVE} as live
