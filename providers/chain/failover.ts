@@ -37,7 +37,7 @@ interface Member<P> {
   head: Head | null;
   checkedAt: number;
   /** the look that is under way: who comes meanwhile shares it */
-  looking: Promise<unknown> | null;
+  looking: Promise<Error | null> | null;
   failures: number;
   /** others are preferred until then */
   avoidUntil: number;
@@ -97,7 +97,7 @@ async function ask<P, T>(options: PoolOptions<P>, member: Member<P>, call: (port
 function createLooks<P>(options: PoolOptions<P>, members: readonly Member<P>[]) {
   const { provider, probe, networkPassphrase, watch } = options;
 
-  const look = async (member: Member<P>): Promise<unknown> => {
+  const look = async (member: Member<P>): Promise<Error | null> => {
     member.checkedAt = now();
     try {
       await admit(options, member);
@@ -108,7 +108,7 @@ function createLooks<P>(options: PoolOptions<P>, members: readonly Member<P>[]) 
       return null;
     } catch (error) {
       judge(member, error, watch);
-      return error;
+      return error instanceof Error ? error : new Error(String(error));
     } finally {
       member.looking = null;
     }
@@ -120,7 +120,7 @@ function createLooks<P>(options: PoolOptions<P>, members: readonly Member<P>[]) 
   return {
     lags: (member: Member<P>) => lag(member) > LAG_LEDGERS,
     /** Resolves with the first error, or null. */
-    run: async (due: readonly Member<P>[]): Promise<unknown> => {
+    run: async (due: readonly Member<P>[]): Promise<Error | null> => {
       const errors = await Promise.all(due.map((member) => (member.looking ??= look(member))));
       for (const member of due.filter(({ head }) => head !== null)) {
         if (lag(member) > LAG_LEDGERS) watch.failed(member.name, new Error(`${lag(member)} ledgers behind`));

@@ -182,6 +182,28 @@ function forever(signal: AbortSignal): Promise<never> {
   });
 }
 
+/** One connection: true when something came, false after a goodbye. Only the hold limits how long it stays open. */
+async function streamOnce(url: string, holdMs: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  const headers = { accept: 'text/event-stream' };
+  const response = await open({ provider: 'horizon', url, headers, timeoutMs: holdMs + timeoutMs, signal });
+  // An account without any payment has no history to stream yet.
+  if (response.status === 404) return forever(signal);
+  if (!response.ok || response.body === null) {
+    throw statusError('horizon', response.status, response.headers, await response.text());
+  }
+  return firstEvent(response.body);
+}
+
+function headOf(answer: unknown): HistoryHead {
+  const root = shaped(rootShape, answer, 'root');
+  return {
+    networkPassphrase: root.network_passphrase,
+    latestLedger: root.history_latest_ledger,
+    latestClosedAt: Math.floor(Date.parse(root.history_latest_ledger_closed_at) / 1000),
+    oldestLedger: root.history_elder_ledger,
+  };
+}
+
 /** One provider's Horizon. @throws ProviderError from every method */
 export function createChainHistory(deps: { readonly url: string; readonly timeoutMs?: number }): ChainHistory {
   const base = deps.url.replace(/\/+$/, '');
@@ -194,33 +216,7 @@ export function createChainHistory(deps: { readonly url: string; readonly timeou
   const paymentsPath = (account: string | undefined, cursor: string, limit: number): string =>
     `${account === undefined ? '' : `/accounts/${account}`}/payments?cursor=${cursor}&limit=${limit}&order=asc`;
 
-  /** One connection: true when something came, false after a goodbye. Only the hold limits how long it stays open. */
-  const streamOnce = async (path: string, holdMs: number, signal: AbortSignal): Promise<boolean> => {
-    const headers = { accept: 'text/event-stream' };
-    const response = await open({
-      provider: 'horizon',
-      url: `${base}${path}`,
-      headers,
-      timeoutMs: holdMs + timeoutMs,
-      signal,
-    });
-    // An account without any payment has no history to stream yet.
-    if (response.status === 404) return forever(signal);
-    if (!response.ok || response.body === null) {
-      throw statusError('horizon', response.status, response.headers, await response.text());
-    }
-    return firstEvent(response.body);
-  };
-
-  const head = async (): Promise<HistoryHead> => {
-    const root = shaped(rootShape, await get('/'), 'root');
-    return {
-      networkPassphrase: root.network_passphrase,
-      latestLedger: root.history_latest_ledger,
-      latestClosedAt: Math.floor(Date.parse(root.history_latest_ledger_closed_at) / 1000),
-      oldestLedger: root.history_elder_ledger,
-    };
-  };
+  const head = async () => headOf(await get('/'));
 
   return {
     head,
@@ -267,9 +263,10 @@ export function createChainHistory(deps: { readonly url: string; readonly timeou
     waitForMovement: async ({ account, cursor, holdMs, signal }) => {
       const held = AbortSignal.timeout(holdMs);
       const until = AbortSignal.any([held, signal]);
+      const url = `${base}${paymentsPath(account, cursor, 1)}`;
       try {
         // A goodbye is how Horizon ends every stream after a while: ask again from the same cursor.
-        for (let came = false; !came; ) came = await streamOnce(paymentsPath(account, cursor, 1), holdMs, until);
+        for (let came = false; !came; ) came = await streamOnce(url, holdMs, timeoutMs, until);
       } catch (error) {
         signal.throwIfAborted();
         if (!held.aborted) throw error;
