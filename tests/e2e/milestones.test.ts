@@ -54,10 +54,13 @@ const until = (api: Call, id: string, check: (order: MilestoneOrder) => boolean)
 const statuses = ({ milestones }: MilestoneOrder): Record<string, string> =>
   Object.fromEntries(milestones.map(({ milestone_ref: ref, status }) => [ref, status]));
 
-const eventsOf = async (api: Call, id: string): Promise<EventBody[]> => {
-  const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${id}&limit=100`);
-  return body.data.sort((a, b) => a.sequence - b.sequence);
-};
+/** Of a closed order, when the relay has placed them all. */
+const eventsOf = (api: Call, id: string): Promise<EventBody[]> =>
+  eventually(async () => {
+    const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${id}&limit=100`);
+    const events = body.data.sort((a, b) => a.sequence - b.sequence);
+    return events.at(-1)?.type === 'order.closed' ? events : null;
+  }, PATIENCE);
 
 async function clockOf(api: Call): Promise<(by: string) => Promise<void>> {
   const { status, body } = await api<{ id: string }>('POST', '/test-clocks', {});
