@@ -1,5 +1,5 @@
 /** What is done to a wallet on chain besides following it: closing it, and giving back trustlines that it lacks. */
-import { ApplicationFailure, proxyActivities, proxyLocalActivities, uuid4 } from '@temporalio/workflow';
+import { ApplicationFailure, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { WalletActivities } from '../activities/wallets/index.ts';
 import type { WalletCareIntent } from '../domain/intents.ts';
 import { type ChainOutcome, executeOnChain } from './execute-on-chain.ts';
@@ -59,12 +59,12 @@ export function walletCare({ wallet_id, task_queue_prefix }: WalletInput): Walle
       if (repairing) return;
       repairing = true;
       try {
-        const { missing } = await readTrustlines({ wallet_id });
+        const { missing, repairs, unfinished } = await readTrustlines({ wallet_id });
         const outcome =
-          missing.length === 0
+          missing.length === 0 && !unfinished
             ? null
             : await settled(() =>
-                onChain({ kind: 'ADD_TRUSTLINES', walletId: wallet_id, assets: missing }, `trustlines/${uuid4()}`),
+                onChain({ kind: 'ADD_TRUSTLINES', walletId: wallet_id, assets: missing }, `trustlines/${repairs}`),
               );
         await db.trustlinesRepaired({ wallet_id, failure: outcome?.status === 'DEAD' ? outcome.detail : null });
       } finally {

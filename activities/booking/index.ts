@@ -16,7 +16,7 @@ import {
 } from './order-transactions.ts';
 import { correlation } from './order-row.ts';
 import { bookProvisioning } from './provisioning.ts';
-import { bookClosed } from './wallet-closed.ts';
+import { bookClosed, bookRepaired } from './wallet-care.ts';
 
 export async function bookLanded(
   trx: Sql,
@@ -45,7 +45,7 @@ export async function bookLanded(
     case 'RESOLVE_DISPUTE':
       return bookSettled(trx, deps, intent.orderId, stored, landed);
     case 'ADD_TRUSTLINES':
-      // Nothing of ours says which trustlines a wallet has: the chain does.
+      await bookRepaired(trx, intent.walletId);
       return null;
     case 'CLOSE_WALLET':
       await bookClosed(trx, intent.walletId, correlation());

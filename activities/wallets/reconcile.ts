@@ -1,9 +1,9 @@
 /** Looks for what fell between two chairs, and wakes who owns it; money it never touches. */
 import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
-import { orderWorkflowId, reconcileWorkflowId } from '../../domain/workflow-ids.ts';
+import { orderWorkflowId, reconcileWorkflowId, walletWorkflowId } from '../../domain/workflow-ids.ts';
 import { ProviderError } from '../../providers/errors.ts';
-import { foreignTransactionSignal, orderWakeSignal } from '../../workflows/messages.ts';
+import { foreignTransactionSignal, orderWakeSignal, repairTrustlinesSignal } from '../../workflows/messages.ts';
 import { raiseAttention } from '../attention.ts';
 import { freeOrphanedLeases } from '../chain/leases.ts';
 import type { Deps } from '../context.ts';
@@ -11,7 +11,7 @@ import { wakePayments } from '../withdrawals/wake.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { watchSponsor } from './sponsor.ts';
 import { checkTrustlines } from './trustlines.ts';
-import { signalIfOpen, wakeWallet } from './wake.ts';
+import { signalIfOpen, signalWallet, wakeWallet } from './wake.ts';
 
 /** Per kind and run: the next run finds the rest. */
 const FOUND_MAX = 200;
@@ -21,6 +21,7 @@ export interface ReconcileResult {
   readonly pending_without_envelope: number;
   readonly wallets_waiting: number;
   readonly movements_waiting: number;
+  readonly closings_waiting: number;
   readonly foreign_unbooked: number;
   readonly orphaned_leases: number;
   readonly orders_waiting: number;
@@ -37,6 +38,7 @@ export function createReconcileActivities(deps: Deps) {
         pending_without_envelope: await reportPending(deps, older_than_s),
         wallets_waiting: await wakeProvisioning(deps, older_than_s),
         movements_waiting: await wakeFollowers(deps, older_than_s),
+        closings_waiting: await wakeClosings(deps, older_than_s),
         foreign_unbooked: await remindForeign(deps, older_than_s),
         orphaned_leases: await freeOrphanedLeases(pool(deps.orm)),
         orders_waiting: await wakeWaiting(deps, older_than_s),
@@ -71,10 +73,17 @@ async function wakeUnbooked(deps: Deps, graceS: number): Promise<number> {
   for (const { workflow_id, order_id } of rows) {
     deps.log.warn({ workflow_id }, 'reconcile.unbooked');
     if (order_id !== null) await ensureOrder(deps, order_id);
+    const walletId = walletOfWorkflow(workflow_id);
+    // Whoever repairs finds what it began; a closing goes on by the wallet's row.
+    if (walletId !== null) await signalWallet(deps, walletId, repairTrustlinesSignal);
   }
   if (rows.some(({ order_id }) => order_id === null)) await createProvisioningActivities(deps).requestProvisioning();
   return rows.length;
 }
+
+/** The wallet that a workflow is about, or null. */
+const walletOfWorkflow = (workflowId: string): string | null =>
+  workflowId.startsWith(walletWorkflowId('')) ? workflowId.slice(walletWorkflowId('').length) : null;
 
 async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
   await deps.client.workflow.signalWithStart('order', {
@@ -155,6 +164,15 @@ async function wakeFollowers(deps: Deps, graceS: number): Promise<number> {
     where w.status = 'READY' and o.closed_at < now() - make_interval(secs => ${graceS}) limit ${FOUND_MAX}`.execute(
     pool(deps.orm),
   );
+  for (const { id } of rows) await wakeWallet(deps, id);
+  return rows.length;
+}
+
+/** Closings that began and are not over: each by its wallet's workflow, or, if that was lost, by the next one. */
+async function wakeClosings(deps: Deps, graceS: number): Promise<number> {
+  const { rows } = await sql<{ id: string }>`
+    select id from wallets where status = 'READY' and closing_at < now() - make_interval(secs => ${graceS})
+    limit ${FOUND_MAX}`.execute(pool(deps.orm));
   for (const { id } of rows) await wakeWallet(deps, id);
   return rows.length;
 }

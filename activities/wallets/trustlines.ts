@@ -12,6 +12,8 @@ import type { Deps } from '../context.ts';
 import { waitFor } from '../failure.ts';
 import { signalWallet } from './wake.ts';
 
+/** The number of the repair follows. */
+const REPAIR_STEP = 'trustlines/';
 /** Looked at per round of reconcile: two calls a minute and asset leave the provider's budget to the orders. */
 const CHECKED_AT_ONCE = 10;
 const CHECKED_EVERY = '6 hours';
@@ -33,15 +35,27 @@ async function trustlinesOf({ rpc, network }: Pick<Deps, 'rpc' | 'network'>, add
   };
 }
 
+export interface TrustlineLook extends Trustlines {
+  /** how many repairs landed before: the name of this one, under which a lost workflow finds its transaction again */
+  readonly repairs: number;
+  /** a transaction of this repair may still land, whatever is missing now */
+  readonly unfinished: boolean;
+}
+
 export function createTrustlineActivities(deps: Deps) {
   return {
     /** Of one wallet, now. Queue `chain`. */
-    async readTrustlines({ wallet_id }: { wallet_id: string }): Promise<Trustlines> {
-      const { rows } = await sql<{ address: string }>`
-        select address from wallets where id = ${wallet_id} and address is not null`.execute(pool(deps.orm));
-      if (rows[0] === undefined) return { present: [], missing: [] };
+    async readTrustlines({ wallet_id }: { wallet_id: string }): Promise<TrustlineLook> {
+      const { rows } = await sql<{ address: string; repairs: number; unfinished: boolean; closing: boolean }>`
+        select address, repairs, closing_at is not null as closing, exists (select from chain_transactions
+          where intent_key = ${`${walletWorkflowId(wallet_id)}/${REPAIR_STEP}`} || repairs
+            and status in ('SIGNED', 'SUBMITTED')) as unfinished
+        from wallets where id = ${wallet_id} and address is not null`.execute(pool(deps.orm));
+      if (rows[0] === undefined) return { present: [], missing: [], repairs: 0, unfinished: false };
+      const { address, closing, repairs, unfinished } = rows[0];
       try {
-        return await trustlinesOf(deps, rows[0].address);
+        const { present, missing } = await trustlinesOf(deps, address);
+        return { present, missing: closing ? [] : missing, repairs, unfinished };
       } catch (error) {
         if (!(error instanceof ProviderError)) throw error;
         throw waitFor('PROVIDER', error.message, error.retryAfterMs ?? undefined);

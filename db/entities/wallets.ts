@@ -25,6 +25,8 @@ export const Wallet = defineEntity({
     closingAt: p.datetime(3).nullable(),
     /** when its trustlines were last looked at */
     checkedAt: p.datetime(3).nullable(),
+    /** repairs of its trustlines that landed: names the next one */
+    repairs: p.integer().default(0),
     createdAt: p.datetime(3),
     updatedAt: p.datetime(3),
   },

@@ -8,7 +8,7 @@ export class Migration20261122000400_wallet_care extends Migration {
 }
 
 const STATEMENTS = [
-  'alter table "wallets" add column "closing_at" timestamptz(3) null, add column "checked_at" timestamptz(3) null',
+  'alter table "wallets" add column "closing_at" timestamptz(3) null, add column "checked_at" timestamptz(3) null, add column "repairs" int not null default 0',
   // Only what reconcile asks next: the longest not looked at.
   `create index wallets_to_check on wallets (checked_at nulls first, id) where status = 'READY' and provider = 'crypto-native'`,
   // Deploys that have chosen their channel and may not stand in its queue yet.

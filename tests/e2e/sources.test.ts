@@ -16,6 +16,7 @@ import type { ChainRpc } from '../../providers/chain/port.ts';
 import { createChainRpc } from '../../providers/chain/rpc.ts';
 import { signerFromSecret } from '../../providers/keys/ed25519.ts';
 import { createVault } from '../../worker/deps.ts';
+import { createWorkflowClient } from '../../workflows/client.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
   type EventBody,
@@ -170,6 +171,24 @@ test('a closed wallet is gone from the chain, its reserves are the sponsor’s, 
   });
   expect(refused).toMatchObject({ status: 409, body: { code: 'INVALID_STATE' } });
   expect(await orchestrator('wallets', 'close', user.wallet.id)).toMatchObject({ transaction_hash: null });
+}, 240_000);
+
+test('a closing whose workflow was lost is finished from the wallet’s row', async () => {
+  const user = await readyUser(market.api);
+  const connection = await Connection.connect({ address: stack.temporal.address });
+  try {
+    const client = new Client({ connection, namespace: stack.temporal.namespace });
+    await client.workflow.getHandle(walletWorkflowId(user.wallet.id)).terminate('lost');
+    await sql`update wallets set closing_at = now() where id = ${user.wallet.id}`.execute(pool(orm));
+    const { taskQueuePrefix, network, paymentSource } = loadConfig(stack.env, 'worker');
+    const workflows = createWorkflowClient({ ...stack.temporal, taskQueuePrefix, network, paymentSource });
+    await workflows.ensureWallets([user.wallet.id]);
+    await workflows.close();
+  } finally {
+    await connection.close();
+  }
+  await eventually(async () => (await walletStatus(user)) === 'CLOSED', PATIENCE);
+  expect((await rpc.account(user.wallet.address ?? '')).value).toBeNull();
 }, 240_000);
 
 test('a deposit that comes before the closing lands keeps the wallet open, and is credited', async () => {

@@ -99,7 +99,7 @@ function providerOf(world: World, head: () => number, next: () => Answer): Pick<
     },
     account: async () => {
       const ledger = at(next());
-      return { ledger, value: { sequence: ledger >= usedIn ? SEQUENCE : SEQUENCE - 1n, balance: 0n } };
+      return { ledger, value: { sequence: ledger >= usedIn ? SEQUENCE : SEQUENCE - 1n, balance: 0n, reserved: 0n } };
     },
   };
 }
