@@ -13,8 +13,10 @@ import type { ProviderWatch } from '../../providers/limits/watch.ts';
 
 /** Shorter trouble passes by itself. */
 const SLOW_MS = 15_000;
-/** At most that often something is written per provider and process. */
-const WRITE_MS = 10_000;
+/** An item that is open is kept fresh that often. */
+const RAISE_EVERY_MS = 10_000;
+/** What another worker raised and cannot clear any more is looked for that often. */
+const CLEAR_EVERY_MS = 60_000;
 /** Who raised an item and has not failed for this long is gone: others may clear it. */
 const SILENCE = '60 seconds';
 
@@ -39,7 +41,7 @@ export function createProviderWatch(
     views.set(name, view);
     return view;
   };
-  const due = (at: number | null): boolean => at === null || now() - at >= WRITE_MS;
+  const due = (at: number | null, everyMs: number): boolean => at === null || now() - at >= everyMs;
   // In order, and nobody waits for it: a call on a provider must not fail because its outcome could not be noted.
   let written: Promise<void> = Promise.resolve();
   const write = (name: string, work: () => Promise<void>): void => {
@@ -54,7 +56,7 @@ export function createProviderWatch(
     answered: (name) => {
       const view = viewOf(name);
       view.failingSince = null;
-      if (view.raisedAt === null && !due(view.clearedAt)) return;
+      if (view.raisedAt === null && !due(view.clearedAt, CLEAR_EVERY_MS)) return;
       view.raisedAt = null;
       view.clearedAt = now();
       write(name, () => clear(orm, log, name, worker));
@@ -62,7 +64,7 @@ export function createProviderWatch(
     failed: (name, error) => {
       const view = viewOf(name);
       view.failingSince ??= now();
-      if (now() - view.failingSince < SLOW_MS || !due(view.raisedAt)) return;
+      if (now() - view.failingSince < SLOW_MS || !due(view.raisedAt, RAISE_EVERY_MS)) return;
       view.raisedAt = now();
       write(name, () => raise(orm, log, name, { worker, trouble: error.message.slice(0, 300) }));
     },

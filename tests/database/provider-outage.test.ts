@@ -89,7 +89,7 @@ test('a worker that reaches the provider does not clear what another one still s
   expect(await open()).toEqual([true]);
   await sql`update attention set detail = detail || jsonb_build_object('failed_at', now() - interval '2 minutes')
     where resource_id = ${NAME}`.execute(pool(orm));
-  fine.pass(20_000);
+  fine.pass(60_000);
   fine.answered(NAME);
   await fine.written();
   expect(await open()).toEqual([false]);
