@@ -1,8 +1,10 @@
 /** `ESCROW_GATEWAY=direct`: whole orders without one request to Trustless Work, which is down all the time here. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
 import { initialEscrow } from '../../providers/escrow/invocation.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
+  type OrderBody,
   balance,
   createOrder,
   driveToProgress,
@@ -11,7 +13,6 @@ import {
   insist,
   readyUser,
   untilStatus,
-  verb,
 } from '../support/flows.ts';
 import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
 import { createStranger } from '../support/stranger.ts';
@@ -29,25 +30,59 @@ beforeAll(async () => {
 afterEach(() => expectCoherent(stack), 60_000);
 afterAll(() => stack.stop());
 
+const sandbox = async <T>(path: string): Promise<T> => (await (await fetch(`${stack.sandboxUrl}${path}`)).json()) as T;
+
 /** Every request that Trustless Work got. */
-async function requests(): Promise<unknown[]> {
-  const response = await fetch(`${stack.sandboxUrl}/control/journal`);
-  return ((await response.json()) as { fired: unknown[] }).fired;
+const requests = async (): Promise<unknown[]> => (await sandbox<{ fired: unknown[] }>('/control/journal')).fired;
+
+/** A step that ends with a transaction; the first answer may come before it. */
+async function step(order: { readonly id: string }, path: string, body: unknown, status: string): Promise<OrderBody> {
+  const { status: answered } = await insist(market.api, `/orders/${order.id}/${path}`, body);
+  expect([200, 202]).toContain(answered);
+  return untilStatus(market.api, order.id, status);
 }
 
-test('an order goes from creation to its payout, and Trustless Work is never asked', async () => {
+/** Task queues, without their prefix, on which the envelopes of an order were built. */
+async function buildQueues(order: { readonly id: string }): Promise<Set<string | undefined>> {
+  const connection = await Connection.connect({ address: stack.temporal.address });
+  try {
+    const client = new Client({ connection, namespace: stack.temporal.namespace });
+    const { events } = await client.workflow.getHandle(`order/${order.id}`).fetchHistory();
+    const scheduled = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: found }) => found ?? []);
+    const builds = scheduled.filter(({ activityType }) => activityType?.name === 'prepareTransaction');
+    return new Set(builds.map(({ taskQueue }) => taskQueue?.name?.replace(stack.env['TASK_QUEUE_PREFIX'] ?? '', '')));
+  } finally {
+    await connection.close();
+  }
+}
+
+test('orders go from creation to payout or refund, with and without milestones, and Trustless Work is never asked', async () => {
   const { api } = market;
-  const [buyer, seller] = await Promise.all([fundedUser(api, '250'), readyUser(api)]);
+  const [buyer, seller] = await Promise.all([fundedUser(api, '350'), readyUser(api)]);
   const order = await createOrder(api, buyer, seller, { amount: '250' });
   await driveToProgress(api, order.id);
   const evidence = [{ type: 'URL', value: 'https://example.com/a.png', note: null }];
-  await insist(api, `/orders/${order.id}/deliver`, { evidence });
-  await insist(api, `/orders/${order.id}/resolution/release`, {});
-  expect(await untilStatus(api, order.id, 'CLOSED')).toMatchObject({
+  await step(order, 'deliver', { evidence }, 'IN_PROGRESS');
+  expect(await step(order, 'resolution/release', {}, 'CLOSED')).toMatchObject({
     final_status: 'RELEASED',
     settlements: [{ user_id: seller.id, gross: '250', protocol_fee: '0.75', platform_fee: '1.25', net: '248' }],
   });
   expect(await balance(api, seller.id)).toMatchObject({ available: '248' });
+  expect(await buildQueues(order)).toEqual(new Set(['chain']));
+
+  const milestones = [
+    { milestone_ref: 'first', title: 'Sketch', amount: '60' },
+    { milestone_ref: 'second', title: 'Print', amount: '40' },
+  ];
+  const staged = await createOrder(api, buyer, seller, { amount: '100', milestones });
+  await driveToProgress(api, staged.id);
+  await step(staged, 'milestones/first/release', {}, 'IN_PROGRESS');
+  expect(await step(staged, 'resolution/refund', { reason: 'no print' }, 'CLOSED')).toMatchObject({
+    settlements: [
+      { user_id: seller.id, gross: '60', net: '59.52' },
+      { user_id: buyer.id, gross: '40', net: '39.68' },
+    ],
+  });
   expect(await requests()).toEqual([]);
 
   // The count is not empty for want of counting.
@@ -58,10 +93,10 @@ test('an order goes from creation to its payout, and Trustless Work is never ask
 test('a factory that a stranger initialised parks the deploy, with what was found; nothing is signed', async () => {
   const { api } = market;
   const [buyer, seller] = await Promise.all([fundedUser(api, '10'), readyUser(api)]);
-  const stranger = await createStranger(stack, '1');
-  const someone = stranger.address;
+  const { address: someone, call } = await createStranger(stack, '1');
   const [code = '', issuer = ''] = (stack.env['ASSETS'] ?? '').split(':');
-  const escrow = initialEscrow(
+  const { asset } = await sandbox<{ asset: { contract: string } }>('/control/info');
+  const foreign = initialEscrow(
     {
       type: 'SINGLE_RELEASE',
       engagementId: 'mine',
@@ -80,13 +115,13 @@ test('a factory that a stranger initialised parks the deploy, with what was foun
       asset: { code, issuer },
       milestones: [{ description: '', amount: 1n, receiver: someone }],
     },
-    await assetContract(),
+    asset.contract,
   );
-  await stranger.call(stack.env['ESCROW_FACTORY_SINGLE'] ?? '', 'initialize_escrow', escrow);
+  await call(stack.env['ESCROW_FACTORY_SINGLE'] ?? '', 'initialize_escrow', foreign);
 
   const order = await createOrder(api, buyer, seller, { amount: '10' });
-  expect((await insist(api, `/orders/${order.id}/reserve`, {})).status).toBe(200);
-  await verb(api, order.id, 'escrow');
+  await step(order, 'reserve', {}, 'FUNDS_RESERVED');
+  await api('POST', `/orders/${order.id}/escrow`, {});
   const parked = await eventually(
     async () => {
       const now = await getOrder(api, order.id);
@@ -100,8 +135,3 @@ test('a factory that a stranger initialised parks the deploy, with what was foun
     escrow: { contract_id: null },
   });
 }, 240_000);
-
-async function assetContract(): Promise<string> {
-  const response = await fetch(`${stack.sandboxUrl}/control/info`);
-  return ((await response.json()) as { asset: { contract: string } }).asset.contract;
-}
