@@ -33,8 +33,10 @@ const lastKnown = (source: unknown) => sql`greatest(
  * @returns BOOKS_DIFFER when it does, which parks: nothing was signed; else null
  */
 export async function unaccountedAt(db: Sql, target: Target, sequence: bigint): Promise<ApplicationFailure | null> {
-  const { source, signatories, orderId } = target;
-  const names = [source, ...signatories.map(({ address }) => address)];
+  const { source, signatories, orderId, call } = target;
+  // What only speaks for a wallet, as an approval does, moves none of its money: the contract alone decides there.
+  const paying = call === null || call.call.fn === 'fund';
+  const names = paying ? [source, ...signatories.map(({ address }) => address)] : [];
   const { rows } = await sql<{ ours: boolean; known: string | null; open: string[] }>`
     select exists (select from wallets where address = ${source} and ${OURS_ALONE}) as ours,
       ${lastKnown(source)}::text as known,
