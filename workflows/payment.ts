@@ -41,48 +41,31 @@ const PRIORITY = 2;
 export const withdrawal = (input: PaymentInput): Promise<void> => payment(input);
 export const adjustment = (input: PaymentInput): Promise<void> => payment(input);
 
+interface Life {
+  state: PaymentState | null;
+  /** an operator asked for the parked step to be taken up */
+  retried: boolean;
+}
+
 async function payment(input: PaymentInput): Promise<void> {
   const { id: payment_id } = input.payment;
+  const life: Life = { state: null, retried: false };
   const { db, compensation } = activitiesOf(input);
-  let state: PaymentState | null = null;
-  let retried = false;
   const settled = (next: PaymentState): void => {
     // What is over stays so, in whatever order the steps report.
-    if (state !== null && isOver(state.status)) return;
-    state = next;
+    if (life.state !== null && isOver(life.state.status)) return;
+    life.state = next;
     setCurrentDetails(`**${next.status}**\n\n- ${next.operation.verb}: ${next.operation.status.toLowerCase()}`);
   };
-  const current = (): PaymentState | null => state;
-  const answer = (next: PaymentState) => {
-    settled(next);
-    return { payment_id, status: next.status };
-  };
-
-  setHandler(createPaymentUpdate, async (request) => answer(await refusing(db.createPayment(request))));
-  setHandler(approvePaymentUpdate, async (request) => answer(await refusing(db.approvePayment(request))));
-  setHandler(cancelPaymentUpdate, async (request) => answer(await refusing(db.cancelPayment(request))));
-  setHandler(
-    retryPaymentUpdate,
-    async (_request: RetryRequest) => {
-      retried = true;
-      await condition(() => !retried);
-      return { payment_id, status: current()?.status ?? 'CREATED' };
-    },
-    {
-      validator: (_request: RetryRequest) => {
-        if (current()?.operation.status !== 'PARKED')
-          throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
-      },
-    },
-  );
+  listen(payment_id, life, db, settled);
 
   if (input.resume === true) settled(await db.loadPayment({ payment_id }));
-  else if (!(await condition(() => state !== null, CREATION_LIMIT))) return;
+  else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
 
-  const isEnded = (): boolean => isOver(current()?.status ?? 'CREATED');
+  const isEnded = (): boolean => life.state !== null && isOver(life.state.status);
   while (!isEnded()) {
-    await condition(() => isEnded() || isDue(current()?.status ?? 'CREATED'));
-    if (current()?.operation.status === 'PARKED') await untilRetried();
+    await condition(() => isEnded() || (life.state !== null && isDue(life.state.status)));
+    if (life.state?.operation.status === 'PARKED') await untilRetried();
     if (!isEnded()) await pay();
   }
   await condition(allHandlersFinished);
@@ -93,15 +76,13 @@ async function payment(input: PaymentInput): Promise<void> {
       const outcome = await executeOnChain({
         intent: { kind: 'PAY', payment: input.payment },
         step: 'pay',
-        operation_id: current()?.operation.id ?? null,
+        operation_id: life.state?.operation.id ?? null,
         priority: PRIORITY,
         task_queue_prefix: input.task_queue_prefix,
       });
-      if (outcome.status === 'LANDED') settled(await db.loadPayment({ payment_id }));
-      else {
-        const { reason, detail, transaction_hash } = outcome;
-        settled(await compensation.failPayment({ payment_id, reason, detail, transaction_hash }));
-      }
+      if (outcome.status === 'LANDED') return settled(await db.loadPayment({ payment_id }));
+      const { reason, detail, transaction_hash } = outcome;
+      settled(await compensation.failPayment({ payment_id, reason, detail, transaction_hash }));
     } catch (error) {
       const failure = asRefusal(error);
       const reason = isReason(failure?.type) ? failure.type : null;
@@ -117,11 +98,37 @@ async function payment(input: PaymentInput): Promise<void> {
   /** Parked: an operator looks at it and retries, or it is canceled as long as nothing is signed. */
   async function untilRetried(): Promise<void> {
     upsertSearchAttributes([{ key: ATTENTION, value: true }]);
-    await condition(() => retried || isEnded());
+    await condition(() => life.retried || isEnded());
     if (!isEnded()) settled(await db.unparkPayment({ payment_id }));
-    retried = false;
+    life.retried = false;
     upsertSearchAttributes([{ key: ATTENTION, value: false }]);
   }
+}
+
+/** Whether the row allows a verb is judged under its lock, by the activity: two updates delivered together both come here. */
+function listen(payment_id: string, life: Life, db: PaymentRowActivities, settled: (next: PaymentState) => void): void {
+  const answer = async (work: Promise<PaymentState>) => {
+    const next = await refusing(work);
+    settled(next);
+    return { payment_id, status: next.status };
+  };
+  setHandler(createPaymentUpdate, (request) => answer(db.createPayment(request)));
+  setHandler(approvePaymentUpdate, (request) => answer(db.approvePayment(request)));
+  setHandler(cancelPaymentUpdate, (request) => answer(db.cancelPayment(request)));
+  setHandler(
+    retryPaymentUpdate,
+    async (_request: RetryRequest) => {
+      life.retried = true;
+      await condition(() => !life.retried);
+      return { payment_id, status: life.state?.status ?? 'CREATED' };
+    },
+    {
+      validator: (_request: RetryRequest) => {
+        if (life.state?.operation.status !== 'PARKED')
+          throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
+      },
+    },
+  );
 }
 
 function activitiesOf(input: PaymentInput) {
