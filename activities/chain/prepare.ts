@@ -100,7 +100,8 @@ async function translate(
   let failure = error;
   if (error instanceof ProviderError) {
     const { kind, provider, status, message } = error;
-    deps.log.warn({ intent_key: key, provider, kind, status, reason: message }, 'provider.refused_to_build');
+    const level = kind === 'THROTTLED' ? 'debug' : 'warn';
+    deps.log[level]({ intent_key: key, provider, kind, status, reason: message }, 'provider.refused_to_build');
     if (activityInfo().attempt >= SHOW_WAIT_AFTER && 'orderId' in input.intent)
       await showWait(deps.orm, input.intent.orderId, 'PROVIDER');
     // Whoever waits for the gateway's turn does not keep others from the account meanwhile.
