@@ -99,13 +99,13 @@ async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
 async function wakeWaiting(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ id: string; due: boolean }>`
     select o.id, false as due from orders o
-    where o.auto and o.status <> 'CLOSED' and o.updated_at < now() - make_interval(secs => ${graceS})
+    where o.auto and o.status <> 'CLOSED' and o.updated_at < marketplace_now(o.marketplace_id) - make_interval(secs => ${graceS})
       and (o.waiting_for = 'WALLET' or (o.waiting_for = 'DEPOSIT' and o.amount <= (
         select b.credits_posted - b.debits_posted - b.debits_pending from ledger_balances b
         where b.marketplace_id = o.marketplace_id and b.kind = 'user.funds' and b.owner_id = o.buyer_id
           and b.asset = o.asset)))
     union all
-    select id, true from orders where status <> 'CLOSED' and due_at < now() - make_interval(secs => ${graceS})
+    select id, true from orders where status <> 'CLOSED' and due_at < marketplace_now(marketplace_id) - make_interval(secs => ${graceS})
     limit ${FOUND_MAX}`.execute(pool(deps.orm));
   for (const { id, due } of rows) await (due ? ensureOrder(deps, id) : wakeOrder(deps, id));
   return rows.length;
