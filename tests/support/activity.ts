@@ -9,6 +9,7 @@ const log: Logger = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn:
 /** Runs `work` as the given attempt of an activity of a workflow. */
 export function asActivity<T>(workflowId: string, attempt: number, work: () => Promise<T>): Promise<T> {
   const info = { attempt, workflowExecution: { workflowId, runId: `run of ${workflowId}` } } as Info;
-  const context = new Context(info, never, new AbortController().signal, quiet, undefined, log, noopMetricMeter, quiet);
+  const { signal } = new AbortController();
+  const context = new Context(info, never, signal, quiet, undefined, log, noopMetricMeter, {});
   return asyncLocalStorage.run(context, work);
 }
