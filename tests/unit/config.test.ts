@@ -93,6 +93,20 @@ test.each([
   expect(message).not.toContain(value);
 });
 
+test('contract code accepted besides the current one is named with its type and its fee wallet', async () => {
+  const accepted = async (list: string) =>
+    loadConfig(await example({ ESCROW_WASM_EARLIER: list }), 'api').trustlessWork.earlierBuilds;
+  const [one, two] = ['1'.repeat(64), '2'.repeat(64)];
+  expect(await accepted('')).toEqual([]);
+  expect(await accepted(`single:${one}:argument, multi:${two}:compiled`)).toEqual([
+    { type: 'SINGLE_RELEASE', wasmHash: one, feeWalletIsArgument: true },
+    { type: 'MULTI_RELEASE', wasmHash: two, feeWalletIsArgument: false },
+  ]);
+  expect(await problem(await example({ ESCROW_WASM_EARLIER: `single:${one}` }))).toMatch(
+    /ESCROW_WASM_EARLIER: must be a comma list of TYPE:HASH:FEE/,
+  );
+});
+
 test('a process that does not sign never sees a key', async () => {
   const keyless = await example({ SPONSOR_SECRET: '', VAULT_KEYS: '' });
   expect(loadConfig(keyless, 'api').signing).toBeNull();
