@@ -3,10 +3,11 @@
  * helped. Orders and disputes share it; what is written on which row they say themselves.
  */
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { condition, sleep, upsertSearchAttributes } from '@temporalio/workflow';
+import { ApplicationFailure, condition, sleep, upsertSearchAttributes } from '@temporalio/workflow';
 import { type Intent, intentSummary } from '../domain/intents.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import { REASON_TABLE, type Reason, isReason } from '../domain/reasons.ts';
+import { type Repair, repairsFor } from '../domain/repairs.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import type { StepControl } from './step-control.ts';
@@ -41,6 +42,7 @@ export interface Parking {
   readonly detail: unknown;
   /** in words */
   readonly step: string;
+  readonly repairs: readonly Repair[];
 }
 
 export interface DriverContext {
@@ -64,22 +66,27 @@ export interface Run {
   readonly prepare_on?: 'chain' | undefined;
 }
 
+/** Repairs that a driver carries out itself. */
+export type Wanted = Extract<Repair, 'retry' | 'give_up'>;
+
 export interface ChainDriver {
   /** @returns null when it landed, else why it is dead */
   drive(part: ChainPart, run: Run): Promise<Dead | null>;
   /** Waits, parked, for a retry: what a resumed workflow does that finds its operation parked. */
   untilRetried(operationId: string): Promise<void>;
-  isParked(): boolean;
-  /** Takes a parked step up again; resolves when it is running. */
-  retry(): Promise<void>;
+  /** @throws ApplicationFailure INVALID_STATE when the parked step does not allow it, or nothing is parked */
+  demand(repair: Wanted): void;
+  /** Takes a parked step up again, or lets it go as if it were dead; resolves when that is on the row. */
+  repair(repair: Wanted): Promise<void>;
 }
 
 export function createChainDriver(context: DriverContext): ChainDriver {
-  let parked: { retry: boolean } | null = null;
+  let parked: { repair: Wanted | null; readonly allowed: readonly Repair[] } | null = null;
   const isGivenUp = (): boolean => context.control?.isGivenUp() === true;
 
   /** One transaction to its end. */
-  async function once({ step, intent }: ChainPart, run: Run): Promise<Dead | null> {
+  async function once(part: ChainPart, run: Run): Promise<Dead | null> {
+    const { step, intent } = part;
     const { task_queue_prefix, control, signatures } = context;
     const { operation_id } = run;
     const wanted = { intent, step, ...run, task_queue_prefix };
@@ -103,7 +110,9 @@ export function createChainDriver(context: DriverContext): ChainDriver {
         if (failure === null || reason === null) throw error;
         if (REASON_TABLE[reason].retry !== 'operator')
           return { reason, detail: failure.message, transaction_hash: null };
-        await park(intent, operation_id, { reason, message: failure.message, detail: failure.details?.[0] ?? null });
+        const why = { reason, message: failure.message, detail: failure.details?.[0] ?? null };
+        if ((await park(part, operation_id, why)) === 'give_up')
+          return { reason: 'CANCELED', detail: `given up: ${failure.message}`, transaction_hash: null };
       }
     }
   }
@@ -114,31 +123,40 @@ export function createChainDriver(context: DriverContext): ChainDriver {
       const dead = await once(part, run);
       if (dead === null) return null;
       if (attempt % ATTEMPTS !== 0) await sleep(PAUSE_MS * attempt);
-      else
-        await park(part.intent, run.operation_id, { reason: 'RESOLUTION_STUCK', message: dead.detail, detail: dead });
+      else await park(part, run.operation_id, { reason: 'RESOLUTION_STUCK', message: dead.detail, detail: dead });
     }
   }
 
-  async function park(intent: Intent, operation_id: string, why: Pick<Parking, 'reason' | 'message' | 'detail'>) {
-    await context.park({ operation_id, ...why, step: intentSummary(intent) });
-    await untilRetried(operation_id);
+  async function park(part: ChainPart, operation_id: string, why: Pick<Parking, 'reason' | 'message' | 'detail'>) {
+    const repairs = repairsFor(why.reason, part.mustLand === true);
+    await context.park({ operation_id, ...why, step: intentSummary(part.intent), repairs });
+    return untilRepaired(operation_id, repairs);
   }
 
-  async function untilRetried(operationId: string): Promise<void> {
-    parked = { retry: false };
+  async function untilRepaired(operationId: string, allowed: readonly Repair[]): Promise<Wanted | null> {
+    const mine: NonNullable<typeof parked> = { repair: null, allowed };
+    parked = mine;
     upsertSearchAttributes([{ key: ATTENTION, value: true }]);
-    await condition(() => parked?.retry === true || isGivenUp());
+    await condition(() => mine.repair !== null || isGivenUp());
     await context.unpark(operationId);
     parked = null;
     upsertSearchAttributes([{ key: ATTENTION, value: false }]);
+    return mine.repair;
   }
 
   return {
     drive: (part, run) => (part.mustLand === true ? driveOn : once)(part, run),
-    untilRetried,
-    isParked: () => parked !== null,
-    retry: async () => {
-      if (parked !== null) parked.retry = true;
+    // What the row shows as parked is found again by trying it.
+    untilRetried: async (operationId) => {
+      await untilRepaired(operationId, ['retry']);
+    },
+    demand: (repair) => {
+      if (parked === null) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
+      if (!parked.allowed.includes(repair))
+        throw ApplicationFailure.nonRetryable(`${repair} does not help here`, 'INVALID_STATE');
+    },
+    repair: async (repair) => {
+      if (parked !== null) parked.repair = repair;
       await condition(() => parked === null);
     },
   };

@@ -7,7 +7,6 @@
  * resolve. What is true is the row; it exists before the workflow starts, which so can start from it in mid-life.
  */
 import {
-  ApplicationFailure,
   allHandlersFinished,
   condition,
   proxyActivities,
@@ -29,6 +28,7 @@ import {
   type RetryRequest,
   assignDisputeUpdate,
   clockAdvancedSignal,
+  giveUpDisputeUpdate,
   resolveDisputeUpdate,
   retryDisputeUpdate,
   withdrawDisputeUpdate,
@@ -74,18 +74,17 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
   setHandler(assignDisputeUpdate, (request) => answering(db.assignDispute(request)));
   setHandler(withdrawDisputeUpdate, (request) => answering(db.withdrawDispute(request)));
   setHandler(resolveDisputeUpdate, (request) => answering(db.beginResolution(request)));
-  setHandler(
-    retryDisputeUpdate,
-    async (_request: RetryRequest) => {
-      await driver.retry();
+  const repairs = [
+    [retryDisputeUpdate, 'retry'],
+    [giveUpDisputeUpdate, 'give_up'],
+  ] as const;
+  for (const [update, repair] of repairs) {
+    const handler = async (_request: RetryRequest): Promise<DisputeAnswer> => {
+      await driver.repair(repair);
       return { dispute_id, status: current().status };
-    },
-    {
-      validator: (_request: RetryRequest) => {
-        if (!driver.isParked()) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
-      },
-    },
-  );
+    };
+    setHandler(update, handler, { validator: (_request: RetryRequest) => driver.demand(repair) });
+  }
   setHandler(clockAdvancedSignal, ({ offset_ms }) => {
     clock.sync(offset_ms);
     woken = true;

@@ -152,6 +152,7 @@ export interface DisputeAnswer {
 export const assignDisputeUpdate = defineUpdate<DisputeAnswer, [AssignDispute]>('assign');
 export const withdrawDisputeUpdate = defineUpdate<DisputeAnswer, [WithdrawDispute]>('withdraw');
 export const resolveDisputeUpdate = defineUpdate<DisputeAnswer, [ResolveDispute]>('resolve');
+export const giveUpDisputeUpdate = defineUpdate<DisputeAnswer, [RetryRequest]>('give_up');
 export const retryDisputeUpdate = defineUpdate<DisputeAnswer, [RetryRequest]>('retry');
 
 export interface WalletInput {
@@ -221,6 +222,8 @@ export interface ChainReaderInput {
 export interface RetryRequest extends Origin {
   readonly reason: string | null;
 }
+/** Repair of a step that nothing was signed for: as if it were dead, with its compensation. */
+export const giveUpUpdate = defineUpdate<OrderAnswer, [RetryRequest]>('give_up');
 export const retryUpdate = defineUpdate<OrderAnswer, [RetryRequest]>('retry');
 
 /** What the workflow of a withdrawal or an adjustment starts with; `resume` starts it from its row, in mid-life. */

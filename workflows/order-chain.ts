@@ -6,7 +6,7 @@ import { ApplicationFailure } from '@temporalio/workflow';
 import type { OrderActivities } from '../activities/index.ts';
 import type { OperationTarget, OrderState } from '../domain/order/shapes.ts';
 import type { OrderVerb } from '../domain/statuses.ts';
-import { type ChainPart, createChainDriver } from './chain-driver.ts';
+import { type ChainDriver, type ChainPart, createChainDriver } from './chain-driver.ts';
 import type { DeliverRequest, OrderInput, VerbRequest } from './messages.ts';
 import { createSaga } from './saga.ts';
 import { type StepControl, createStepControl } from './step-control.ts';
@@ -72,9 +72,8 @@ export interface ChainOperations {
     verb: OrderVerb,
     partsOf: (targets: readonly OperationTarget[]) => readonly ChainPart[],
   ): Promise<void>;
-  isParked(): boolean;
-  /** Takes a parked step up again; resolves when it is running. */
-  retry(): Promise<void>;
+  /** repairs of a parked step */
+  readonly repairs: Pick<ChainDriver, 'demand' | 'repair'>;
   readonly control: StepControl;
 }
 
@@ -124,5 +123,5 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
     }
   };
 
-  return { run, control, isParked: driver.isParked, retry: driver.retry };
+  return { run, control, repairs: driver };
 }

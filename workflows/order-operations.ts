@@ -1,7 +1,6 @@
 /** The steps behind the verbs of an order: one local activity for those that touch only the database, transactions else. */
 import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
 import {
-  ApplicationFailure,
   proxyActivities,
   proxyLocalActivities,
   setCurrentDetails,
@@ -11,8 +10,9 @@ import {
 import type { ChainActivities, OrderActivities } from '../activities/index.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import { disputeWorkflowId } from '../domain/workflow-ids.ts';
+import type { Wanted } from './chain-driver.ts';
 import { dispute } from './dispute.ts';
-import type { CreateOrder, ExtendRequest, OpenDispute, OrderAnswer, OrderInput, RetryRequest } from './messages.ts';
+import type { CreateOrder, ExtendRequest, OpenDispute, OrderAnswer, OrderInput } from './messages.ts';
 import {
   type ChainOperations,
   type OperationRequest,
@@ -108,11 +108,9 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     bookForeign: async (transaction_hash: string) => {
       await compensation.bookForeignTransaction({ order_id, transaction_hash });
     },
-    validateRetry: (_request: RetryRequest) => {
-      if (!chain.isParked()) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
-    },
-    retry: async (_request: RetryRequest): Promise<OrderAnswer> => {
-      await chain.retry();
+    demandRepair: chain.repairs.demand,
+    repair: async (repair: Wanted): Promise<OrderAnswer> => {
+      await chain.repairs.repair(repair);
       return { order_id, status: last?.status ?? 'ORDER_CREATED' };
     },
   };

@@ -16,6 +16,7 @@ import {
   type CreateOrder,
   type OrderAnswer,
   type OrderInput,
+  type RetryRequest,
   type VerbRequest,
   cancelUpdate,
   clockAdvancedSignal,
@@ -28,6 +29,7 @@ import {
   extendUpdate,
   foreignTransactionSignal,
   fundUpdate,
+  giveUpUpdate,
   openSigningRequestUpdate,
   orderWakeSignal,
   refundUpdate,
@@ -56,6 +58,8 @@ interface Life {
   stale: boolean;
   /** no deadline is tried before this time */
   notBefore: number;
+  /** how often business time was moved from outside */
+  ticks: number;
   /** automatic steps that failed one after the other, and when the next is due */
   failures: number;
   autoAgainAt: number | null;
@@ -68,6 +72,7 @@ export async function order(input: OrderInput): Promise<void> {
     woken: false,
     stale: false,
     notBefore: 0,
+    ticks: 0,
     failures: 0,
     autoAgainAt: null,
     clock: createClock(),
@@ -84,6 +89,11 @@ export async function order(input: OrderInput): Promise<void> {
     await operations.takeUpDisputes();
   } else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
 
+  await Promise.all([live(life, operations, gate), watchDeadlines(life, operations, gate)]);
+  await condition(allHandlersFinished);
+}
+
+async function live(life: Life, operations: OrderOperations, gate: VerbGate): Promise<void> {
   while (isOpen(life)) {
     if (life.stale && !gate.busy()) {
       life.stale = false;
@@ -92,12 +102,10 @@ export async function order(input: OrderInput): Promise<void> {
     if (!gate.busy()) await advance(life, operations, gate);
     const before = life.state;
     const changed = () => life.woken || (!gate.busy() && life.state !== before) || !isOpen(life);
-    const wait = nextTimerInMs(life);
-    if (wait === null) await condition(changed);
-    else if (!(await condition(changed, wait)) && dueInMs(life) === 0) await atDeadline(life, operations, gate);
+    if (life.autoAgainAt === null) await condition(changed);
+    else await condition(changed, Math.max(0, life.autoAgainAt - life.clock.now()));
     life.woken = false;
   }
-  await condition(allHandlersFinished);
 }
 
 const isOpen = (life: Life): boolean => life.state?.status !== 'CLOSED';
@@ -133,7 +141,14 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
   handle(disputeUpdate, 'dispute', operations.dispute);
   handle(cancelUpdate, 'cancel', operations.cancel);
   handle(extendUpdate, 'extend', operations.extend);
-  setHandler(retryUpdate, operations.retry, { validator: operations.validateRetry });
+  const repairs = [
+    [retryUpdate, 'retry'],
+    [giveUpUpdate, 'give_up'],
+  ] as const;
+  for (const [update, repair] of repairs)
+    setHandler(update, (_request: RetryRequest) => operations.repair(repair), {
+      validator: (_request: RetryRequest) => operations.demandRepair(repair),
+    });
   setHandler(openSigningRequestUpdate, operations.signatures.open);
   setHandler(submitSignatureUpdate, operations.signatures.submit);
   setHandler(orderWakeSignal, ({ cause }) => {
@@ -141,12 +156,13 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
     if (cause === 'RESUME') {
       life.stale = true;
       life.notBefore = 0;
+      life.ticks += 1;
     }
     operations.signatures.touch();
   });
   setHandler(clockAdvancedSignal, ({ offset_ms }) => {
     life.clock.sync(offset_ms);
-    life.woken = true;
+    life.ticks += 1;
   });
   setHandler(disputeSettledSignal, operations.settleDisputes);
   setHandler(foreignTransactionSignal, ({ transaction_hash }) => operations.bookForeign(transaction_hash));
@@ -171,6 +187,20 @@ async function advance(life: Life, operations: OrderOperations, gate: VerbGate):
     life.failures = 0;
   }
 }
+
+/** Beside everything else: also while an operation runs, which the funding deadline may end. */
+async function watchDeadlines(life: Life, operations: OrderOperations, gate: VerbGate): Promise<void> {
+  while (isOpen(life)) {
+    const mark = timerOf(life);
+    const moved = () => timerOf(life) !== mark || !isOpen(life);
+    const wait = dueInMs(life);
+    if (wait === null) await condition(moved);
+    else if (wait === 0 || !(await condition(moved, wait))) await atDeadline(life, operations, gate);
+  }
+}
+
+/** Changes when the next timer does. */
+const timerOf = ({ state, notBefore, ticks }: Life): string => `${state?.due?.at} ${notBefore} ${ticks}`;
 
 /**
  * Deadlines are the system's verbs: same mutex, same check; behind a running operation they wait for its end. They name the
@@ -204,12 +234,6 @@ function deadlineVerb(state: OrderState | null): keyof typeof DEADLINE_REASONS |
     default:
       return null;
   }
-}
-
-function nextTimerInMs(life: Life): number | null {
-  const auto = life.autoAgainAt === null ? null : Math.max(0, life.autoAgainAt - life.clock.now());
-  const due = dueInMs(life);
-  return auto === null || due === null ? (auto ?? due) : Math.min(auto, due);
 }
 
 function dueInMs({ state, notBefore, clock }: Life): number | null {

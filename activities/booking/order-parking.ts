@@ -16,6 +16,7 @@ export function createOrderParking({ orm }: Deps) {
       message: string;
       detail: unknown;
       step: string;
+      repairs: readonly string[];
     }): Promise<OrderState> {
       return inTransaction(orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
@@ -25,7 +26,7 @@ export function createOrderParking({ orm }: Deps) {
           id: newId('attention'),
           reason: input.reason,
           since: orderTime(order).toISOString(),
-          allowed_repairs: ['retry'],
+          allowed_repairs: [...input.repairs],
         };
         await sql`insert into attention (id, marketplace_id, resource_type, resource_id, workflow_id, reason, detail,
             allowed_repairs, since)

@@ -134,6 +134,7 @@ export function createDisputeResolution({ orm, client, log }: Pick<Deps, 'orm' |
       message: string;
       detail: unknown;
       step: string;
+      repairs: readonly string[];
     }): Promise<DisputeState> =>
       inTransaction(orm, async (trx) => {
         const dispute = await lockDispute(trx, input.dispute_id);
@@ -145,7 +146,7 @@ export function createDisputeResolution({ orm, client, log }: Pick<Deps, 'orm' |
           workflowId: disputeWorkflowId(id),
           reason: isReason(input.reason) ? input.reason : 'OPERATION_FAILED',
           detail: { message: input.message, detail: input.detail, step: input.step },
-          allowedRepairs: ['retry'],
+          allowedRepairs: input.repairs,
         });
         return stateOf(
           await changeDispute(trx, dispute, { operation: { ...operation, status: 'PARKED' } }, originOf(dispute)),
