@@ -6,7 +6,7 @@
 import type { ApplicationFailure } from '@temporalio/common';
 import { sql } from 'kysely';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
-import type { SourceTransaction } from '../../providers/chain/port.ts';
+import type { ChainHistory, ChainRpc, SourceTransaction } from '../../providers/chain/port.ts';
 import type { Orm } from '../../db/orm.ts';
 import { newId } from '../../domain/ids.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
@@ -85,7 +85,11 @@ export interface Unaccounted {
  * @throws ProviderError
  */
 export async function findUnaccounted(
-  deps: Pick<Deps, 'orm' | 'rpc' | 'history' | 'network'>,
+  deps: {
+    readonly orm: Orm;
+    readonly rpc: Pick<ChainRpc, 'account'>;
+    readonly history: Pick<ChainHistory, 'transactionsOf'>;
+  },
   workflowId: string,
 ): Promise<Unaccounted[]> {
   const { rows } = await sql<{ address: string; known: string | null }>`
@@ -102,18 +106,18 @@ export async function findUnaccounted(
     );
     for (const [index, transactions] of some.entries())
       for (const transaction of transactions)
-        found.push(...(await remember(deps, workflowId, rows[from + index]?.address ?? '', transaction)));
+        found.push(...(await remember(deps.orm, workflowId, rows[from + index]?.address ?? '', transaction)));
   }
   return found;
 }
 
 async function remember(
-  deps: Pick<Deps, 'orm' | 'network'>,
+  orm: Orm,
   workflowId: string,
   source: string,
   { hash, sequence, ledger, successful, closedAt, names }: SourceTransaction,
 ): Promise<Unaccounted[]> {
-  return inTransaction(deps.orm, async (trx) => {
+  return inTransaction(orm, async (trx) => {
     // A failed transaction used its number and did nothing else.
     const { rows } = await sql<{ involved: string[] }>`
       insert into unaccounted_transactions (hash, source, sequence, ledger, successful, closed_at, involved, found_at,

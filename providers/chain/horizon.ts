@@ -231,7 +231,7 @@ export function createChainHistory(deps: { readonly url: string; readonly timeou
     transactionsOf: async (source, after) => {
       const found: SourceTransaction[] = [];
       for (let cursor = ''; ; ) {
-        const path = `/accounts/${source}/transactions?order=desc&limit=${MAX_PAGE}&cursor=${cursor}`;
+        const path = `/accounts/${source}/transactions?order=desc&limit=${MAX_PAGE}&include_failed=true&cursor=${cursor}`;
         const { records } = shaped(transactionsShape, await get(path), 'transactions')._embedded;
         // The list holds all that touched the account; only the account's own use its sequence numbers.
         const own = records.filter(({ source_account }) => source_account === source);
