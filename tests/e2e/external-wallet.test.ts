@@ -81,10 +81,13 @@ async function untilSignature(order: OrderBody): Promise<RequestBody> {
   return requestOf(order.id);
 }
 
-const eventTypes = async (resourceId: string): Promise<string[]> => {
-  const { body } = await market.api<{ data: EventBody[] }>('GET', `/events?resource_id=${resourceId}`);
-  return body.data.map(({ type }) => type).toReversed();
-};
+/** Events are there when the relay has placed them. */
+const expectEvents = (resourceId: string, ...types: string[]): Promise<true> =>
+  eventually(async () => {
+    const { body } = await market.api<{ data: EventBody[] }>('GET', `/events?resource_id=${resourceId}`);
+    expect(body.data.map(({ type }) => type).toReversed()).toEqual(types);
+    return true as const;
+  }, PATIENCE);
 
 async function signInFull(wallet: OwnWallet, request: RequestBody): Promise<void> {
   const { unsigned_envelope } = await opened(request.id);
@@ -158,7 +161,7 @@ test('buyer and seller with own wallets: the whole life of an order, booked as e
   expect(before.total).toBe('0');
   expect((await balance(api, seller.id)).total).toBe(closed.settlements[0]?.net);
   expect(await balance(api, buyer.id)).toMatchObject({ total: '60', in_escrow: '0' });
-  expect(await eventTypes(request.id)).toEqual(['signing.requested', 'signing.completed']);
+  await expectEvents(request.id, 'signing.requested', 'signing.completed');
 }, 240_000);
 
 test('an auto order waits for the deposit into the own wallet, and then for its signature', async () => {
@@ -212,10 +215,8 @@ test('only the user’s signature of what was handed out is taken', async () => 
   expect((await getOrder(api, orders[0]?.id ?? '')).waiting_for).toBe('SIGNATURE');
   // Both were built on the same sequence number: the second is dead when the first has landed, and is handed out anew.
   await signInFull(payer, mine);
-  const again = await eventually(async () => {
-    const now = await opened(foreign.id);
-    return now.hash === foreign.hash ? null : now;
-  }, PATIENCE);
+  const again = await opened(foreign.id);
+  expect(again.hash).not.toBe(foreign.hash);
   const { status } = await submit(again.id, payer.sign(again.unsigned_envelope));
   expect(status).toBe(200);
   await Promise.all(orders.map(({ id }) => untilStatus(api, id, 'IN_PROGRESS')));
@@ -237,7 +238,7 @@ test('a worker that is killed while the user thinks it over loses nothing; what 
   const his = await opened((await untilSignature(byHimself)).id);
   await payer.submit(payer.sign(his.unsigned_envelope));
   await untilStatus(api, byHimself.id, 'IN_PROGRESS');
-  expect(await eventTypes(his.id)).toEqual(['signing.requested', 'signing.completed']);
+  await expectEvents(his.id, 'signing.requested', 'signing.completed');
 }, 240_000);
 
 test('a request expires, and what was handed out only when it is proved dead', async () => {
@@ -250,25 +251,43 @@ test('a request expires, and what was handed out only when it is proved dead', a
   await withClient(stack.databaseUrls.owner, (client) =>
     client.query('update signing_requests set expires_at = now() where id = any($1)', [[first.id, second.id]]),
   );
-  expect(await api<ProblemBody>('GET', `/signing-requests/${first.id}`)).toMatchObject({
-    status: 409,
-    body: { code: 'INVALID_STATE', current_status: 'PENDING' },
-  });
+  // Opened too late, it is not handed out any more.
+  const late = await eventually(async () => {
+    const { body } = await api<RequestBody>('GET', `/signing-requests/${first.id}`);
+    return body.status === 'EXPIRED' ? body : null;
+  }, PATIENCE);
+  expect(late.unsigned_envelope).toBeNull();
   const failed = await eventually(async () => {
     const { operation, status, waiting_for } = await getOrder(api, unopened.id);
     return operation?.status === 'FAILED' ? { status, waiting_for, error: operation.error?.code } : null;
   }, PATIENCE);
   expect(failed).toEqual({ status: 'ESCROW_FUNDING', waiting_for: null, error: 'ENVELOPE_EXPIRED' });
-  expect(await eventTypes(first.id)).toEqual(['signing.requested', 'signing.expired']);
-  const late = await api<RequestBody>('GET', `/signing-requests/${first.id}`);
-  expect(late.body).toMatchObject({ status: 'EXPIRED', unsigned_envelope: null });
+  await expectEvents(first.id, 'signing.requested', 'signing.expired');
 
   // He has it in hand: out of time or not, it may still land.
   expect(await opened(second.id)).toMatchObject({ hash: handedOut.hash, status: 'PENDING' });
   await payer.stir();
   await submit(second.id, payer.sign(handedOut.unsigned_envelope));
   await eventually(async () => (await getOrder(api, out.id)).operation?.status === 'FAILED', PATIENCE);
-  expect(await eventTypes(second.id)).toEqual(['signing.requested', 'signing.expired']);
+  await expectEvents(second.id, 'signing.requested', 'signing.expired');
   for (const { id } of [unopened, out]) expect((await verb(api, id, 'cancel')).body.status).toBe('CLOSED');
   expect(await balance(api, buyer.id)).toMatchObject({ total: '60' });
+}, 240_000);
+
+test('an order is canceled while nobody has opened its request, and not while an envelope may land', async () => {
+  const { api } = market;
+  const [payer, seller] = await Promise.all([createOwnWallet(stack, '60'), readyUser(api)]);
+  const buyer = await ownUser(api, payer);
+  const [unopened, out] = await Promise.all([createOrder(api, buyer, seller), createOrder(api, buyer, seller)]);
+  const [first, second] = await Promise.all([untilSignature(unopened), untilSignature(out)]);
+  expect((await getOrder(api, unopened.id)).allowed).toEqual(['cancel']);
+  expect((await verb(api, unopened.id, 'cancel')).body).toMatchObject({ status: 'CLOSED', final_status: 'CANCELED' });
+  await expectEvents(first.id, 'signing.requested', 'signing.expired');
+
+  const { unsigned_envelope } = await opened(second.id);
+  expect((await getOrder(api, out.id)).allowed).toEqual([]);
+  const refused = await verb<ProblemBody>(api, out.id, 'cancel');
+  expect(refused).toMatchObject({ status: 409, body: { code: 'INVALID_STATE', retryable: true } });
+  expect((await submit(second.id, payer.sign(unsigned_envelope))).status).toBe(200);
+  await untilStatus(api, out.id, 'IN_PROGRESS');
 }, 240_000);
