@@ -4,6 +4,7 @@ import { docsRoutes } from './docs/pages.ts';
 import { openApiDocument } from './openapi.ts';
 import { ADJUSTMENT_ROUTES } from './resources/adjustments.ts';
 import { API_KEY_ROUTES } from './resources/api-keys.ts';
+import { ATTENTION_ROUTES } from './resources/attention.ts';
 import { BALANCE_ROUTES } from './resources/balances.ts';
 import { CONFIG_ROUTES } from './resources/config.ts';
 import { DISPUTE_ROUTES } from './resources/disputes.ts';
@@ -38,6 +39,7 @@ export function routesOf({ sandboxControlUrl }: Pick<Config, 'sandboxControlUrl'
     ...ORDER_VERB_ROUTES,
     ...TIMELINE_ROUTES,
     ...DISPUTE_ROUTES,
+    ...ATTENTION_ROUTES,
     ...WITHDRAWAL_ROUTES,
     ...ADJUSTMENT_ROUTES,
     ...SIGNING_REQUEST_ROUTES,

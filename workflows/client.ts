@@ -12,6 +12,7 @@ import {
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { orderWorkflowId, provisionerWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
 import { type DisputeCalls, disputeCalls } from './client-disputes.ts';
+import { type RepairCalls, repairCalls } from './client-repairs.ts';
 import { type CallOptions, type Guard, createGuard } from './client-guard.ts';
 import { type PaymentCalls, paymentCalls } from './client-payments.ts';
 import {
@@ -77,7 +78,7 @@ const PLAIN_UPDATES = {
   refund: refundUpdate,
 } as const;
 
-export interface WorkflowClient extends DisputeCalls, PaymentCalls {
+export interface WorkflowClient extends DisputeCalls, PaymentCalls, RepairCalls {
   /** Creates the order, or finds it. @throws Refusal, Unavailable; NotRunning when it was created and closed long ago */
   createOrder(request: CreateOrder, options: CallOptions): Promise<OrderAnswer>;
   /** Resolves when the verb's operation has settled. @throws Refusal, NotRunning, Unavailable */
@@ -129,6 +130,7 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
     ...walletCalls(context),
     ...paymentCalls(context),
     ...disputeCalls(context),
+    ...repairCalls(context),
     orderPollers: () =>
       context.guarded({ timeoutMs: LOOK_TIMEOUT_MS }, async () => {
         const { pollers } = await client.workflowService.describeTaskQueue({

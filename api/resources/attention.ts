@@ -1,0 +1,125 @@
+/** What operators have to look at, and the repairs they may ask for. */
+import { z } from 'zod';
+import { recordAudit } from '../../db/audit.ts';
+import { type AttentionResource, findAttention, listAttention } from '../../db/resources/attention.ts';
+import { inTransaction, pool } from '../../db/sql.ts';
+import { newId } from '../../domain/ids.ts';
+import { Refusal, Unavailable, refuseField } from '../../domain/refusal.ts';
+import { REPAIRS } from '../../domain/repairs.ts';
+import { AttentionSchema } from '../../domain/resources/attention.ts';
+import { RESOURCE_TYPES } from '../../domain/statuses.ts';
+import { NotRunning } from '../../workflows/client.ts';
+import { operationIdOf, updateIdOf } from '../idempotency.ts';
+import { IdParams, listAnswer, listOf, pageQuery, text } from '../inputs.ts';
+import { type Answer, BASE_PATH, type Call, found, route } from '../route.ts';
+import { waitFor } from '../waiting.ts';
+
+const TIMEOUT_MS = 10_000;
+
+const RepairBody = z.strictObject({
+  action: z.enum(REPAIRS),
+  transaction_hash: z.string().nullish(),
+  address: z.string().nullish(),
+  reason: text(500),
+});
+type RepairCall = Call<{ id: string }, unknown, z.output<typeof RepairBody>>;
+
+const ownMarketplace = (call: Call): string | null => call.auth?.marketplace?.id ?? null;
+
+const look = async (call: Call<{ id: string }>) =>
+  found(await findAttention(pool(call.deps.orm), ownMarketplace(call), call.params.id), 'attention item');
+
+async function repair(call: RepairCall): Promise<Answer> {
+  const { item, cleared } = await look(call);
+  const { action, reason } = call.body;
+  const allowed = cleared ? [] : item.allowed_repairs;
+  if (!allowed.includes(action) || action === 'adopt' || action === 'payout_to')
+    throw new Refusal('INVALID_STATE', cleared ? 'it is settled already' : `${action} does not help here`, {
+      current_status: cleared ? 'CLEARED' : 'OPEN',
+      allowed,
+      operation: null,
+    });
+  const type = RESOURCE_TYPES.find((known) => known === item.resource.type);
+  if (type === undefined) throw refuseField('/action', 'VALUE', `nothing to repair on a ${item.resource.type}`);
+  // Before it is done: who asked is known also when the answer is lost.
+  await inTransaction(call.deps.orm, (trx) =>
+    recordAudit(trx, {
+      marketplaceId: item.marketplace_id,
+      actor: call.origin.actor,
+      requestId: call.origin.request_id,
+      action: `attention.${action}`,
+      resource: { type, id: item.resource.id },
+      before: { attention_id: item.id, reason: item.reason },
+      after: { reason },
+    }),
+  );
+  await send(call, item, action);
+  const isCleared = async () => ((await look(call)).cleared ? true : null);
+  if (call.wait !== null) await waitFor(isCleared, { ms: call.wait * 1_000, signal: call.deps.stopping });
+  const now = await look(call);
+  return {
+    status: call.wait !== null && now.cleared ? 200 : 202,
+    body: now.item,
+    headers: {
+      Location: `${BASE_PATH}/attention/${item.id}`,
+      ...(call.wait === null ? {} : { 'Preference-Applied': `wait=${call.wait}` }),
+    },
+  };
+}
+
+async function send(call: RepairCall, item: AttentionResource, action: 'retry' | 'give_up'): Promise<void> {
+  const { idempotency, deps } = call;
+  const operationId = idempotency === null ? newId('operation') : operationIdOf(idempotency);
+  const updateId = idempotency === null ? operationId : updateIdOf(idempotency);
+  const request = { ...call.origin, reason: call.body.reason };
+  const ask = () => deps.workflows.repair(item.workflow_id, action, request, { updateId, timeoutMs: TIMEOUT_MS });
+  try {
+    await ask();
+  } catch (error) {
+    // Its answer was lost, or somebody else was faster.
+    if ((await look(call)).cleared) return;
+    if (!(error instanceof NotRunning)) throw error;
+    if (item.resource.type !== 'order') throw new Unavailable('its workflow does not run', { cause: error });
+    await deps.workflows.resumeOrder(item.resource.id);
+    throw new Unavailable('its workflow was started anew; repeat the request', { cause: error });
+  }
+}
+
+export const ATTENTION_ROUTES = [
+  route({
+    method: 'get',
+    path: '/attention',
+    tag: 'attention',
+    summary: 'What somebody has to look at; a platform key sees every marketplace',
+    access: { keys: 'any', scope: 'support' },
+    query: z.strictObject({
+      ...pageQuery,
+      marketplace_id: z.string().optional(),
+      reason: z.string().optional(),
+    }),
+    answers: { 200: listOf(AttentionSchema) },
+    reasons: ['VALIDATION_ERROR'],
+    handle: async (call) => {
+      const { limit, cursor = null, marketplace_id: asked, reason } = call.query;
+      const own = ownMarketplace(call);
+      // Another marketplace's is nobody's: an empty list.
+      const foreign = own !== null && asked !== undefined && asked !== own;
+      const filter = { marketplaceId: foreign ? '' : (own ?? asked ?? null), reason };
+      const page = await listAttention(pool(call.deps.orm), filter, { limit, cursor });
+      return listAnswer(page);
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/attention/:id/repair',
+    tag: 'attention',
+    summary: 'Take a parked step up again, or let it go where nothing was signed',
+    access: { keys: 'any', scope: 'support' },
+    params: IdParams,
+    body: RepairBody,
+    waits: true,
+    answers: { 202: AttentionSchema, 200: AttentionSchema },
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE'],
+    handle: repair,
+  }),
+];
