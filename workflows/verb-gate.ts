@@ -26,7 +26,7 @@ export interface VerbGate {
 export function createVerbGate(
   state: () => OrderState | null,
   refresh: () => Promise<void>,
-  control: Pick<StepControl, 'isLive' | 'giveUp'>,
+  control: Pick<StepControl, 'isLive' | 'giveUp' | 'isGivenUp'>,
 ): VerbGate {
   const viewOf = (order: OrderState): OrderView => ({ ...order, live: control.isLive() });
   /** `cancel` alone may end what runs: an `escrow` or `fund` of which nothing is signed. */
@@ -52,10 +52,15 @@ export function createVerbGate(
       throw refuse(view, verb, view.operation?.status === 'RUNNING');
   };
 
-  const locked = async (work: () => Promise<void>): Promise<void> => {
+  const locked = async (work: () => Promise<void>, verb: OrderVerb | null = null): Promise<void> => {
+    // What waits for the end of an operation ends it, as soon as that is possible and unless somebody has.
+    const ends = (): boolean => verb !== null && canEnd(state(), verb) && !control.isGivenUp();
     waiting += 1;
     // All who wait are woken together, before the first of them has taken it: each looks again.
-    while (holder !== null) await condition(() => holder === null);
+    while (holder !== null) {
+      if (ends()) control.giveUp();
+      await condition(() => holder === null || ends());
+    }
     waiting -= 1;
     holder = { since: workflowInfo().historyLength };
     try {
@@ -69,13 +74,11 @@ export function createVerbGate(
     }
   };
 
-  const run = (verb: OrderVerb, work: () => Promise<void>): Promise<void> => {
-    if (holder !== null && canEnd(state(), verb)) control.giveUp();
-    return locked(async () => {
+  const run = (verb: OrderVerb, work: () => Promise<void>): Promise<void> =>
+    locked(async () => {
       check(verb);
       await work();
-    });
-  };
+    }, verb);
 
   const unlessRefused = async (attempt: Promise<void>): Promise<void> => {
     try {

@@ -315,13 +315,25 @@ describe('before anything is signed', () => {
     expect(failed?.data.change).toMatchObject({ operation: { verb: 'fund', error: { code: 'CANCELED' } } });
   }, 180_000);
 
-  test('the funding deadline ends an order that is parked', async () => {
+  test('and not after: a funding that is signed may land, so it cannot be canceled', async () => {
+    const { api } = market;
+    const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
+    const { id } = await createOrder(api, buyer, seller);
+    for (const path of ['reserve', 'escrow']) await verb(api, id, path);
+    await fault({ name: 'try_again_later' });
+    await api('POST', `/orders/${id}/escrow/fund`, {});
+    const signed = await until(api, id, ({ operation }) => (operation?.transaction_hash ?? null) !== null);
+    expect(signed).toMatchObject({ allowed: [], operation: { verb: 'fund', status: 'RUNNING' } });
+    expect((await verb<ProblemBody>(api, id, 'cancel')).body).toMatchObject({ code: 'INVALID_STATE', retryable: true });
+    await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
+    await untilStatus(api, id, 'IN_PROGRESS');
+  }, 180_000);
+
+  test('the funding deadline ends an automatic order that is parked', async () => {
     const { api } = other;
     const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
-    const { id } = await createOrder(api, buyer, seller, { deadlines: { funding: 'P60D' } });
-    for (const path of ['reserve', 'escrow']) await verb(api, id, path);
     await fault({ name: 'xdr_wrong_amount', match: { path: 'fund-escrow' } });
-    await api('POST', `/orders/${id}/escrow/fund`, {});
+    const { id } = await createOrder(api, buyer, seller, { auto: true, deadlines: { funding: 'P60D' } });
     await until(api, id, ({ operation }) => operation?.status === 'PARKED');
     await (await clockOf(api))('P61D');
     const expired = await untilStatus(api, id, 'CLOSED');
