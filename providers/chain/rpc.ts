@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { Asset } from '../../domain/chain.ts';
 import { ProviderError } from '../errors.ts';
 import { json } from '../http.ts';
+import { hashes } from './envelope.ts';
 import { createAssetContracts, movementsOf, stellarAsset } from './movements.ts';
 import type { ChainRpc, Simulation, SubmitOutcome, TransactionOutcome } from './port.ts';
 
@@ -143,6 +144,7 @@ function tokenAmount(entry: xdr.LedgerEntryData | undefined): bigint {
 }
 
 function landedOutcome(
+  asked: string,
   answer: unknown,
   networkPassphrase: string,
   contractOf: (asset: Asset) => string,
@@ -156,6 +158,9 @@ function landedOutcome(
     () => movementsOf({ envelope: landed.envelopeXdr, result, events }, position, networkPassphrase, contractOf),
     'envelope or events',
   );
+  // Money is booked from this answer: it must be about the transaction that was asked for.
+  const own = hashes(landed.envelopeXdr, networkPassphrase);
+  if (own.hash !== asked && own.innerHash !== asked) throw malformed(`getTransaction: ${own.hash} instead of ${asked}`);
   const successful = landed.status === 'SUCCESS';
   return {
     status: 'LANDED',
@@ -281,7 +286,7 @@ export function createChainRpc(deps: {
     transaction: async (hash) => {
       const answer = await call('getTransaction', { hash });
       const { status } = shaped(z.object({ status: z.string() }), answer, 'getTransaction');
-      if (status !== 'NOT_FOUND') return landedOutcome(answer, deps.networkPassphrase, contractOf);
+      if (status !== 'NOT_FOUND') return landedOutcome(hash, answer, deps.networkPassphrase, contractOf);
       const absent = shaped(absentShape, answer, 'getTransaction');
       const { latestLedger, latestLedgerCloseTime: latestClosedAt, oldestLedger } = absent;
       return { status: 'ABSENT', latestLedger, latestClosedAt, oldestLedger };

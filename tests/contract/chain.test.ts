@@ -253,6 +253,22 @@ describe('errors are classified by status and shape, never by text (F21)', () =>
     });
   });
 
+  test('what became of another transaction is no answer: money is booked from it', async () => {
+    const landed = await net.provision(['carol']);
+    const hash = 'a'.repeat(64);
+    const question = { jsonrpc: '2.0', id: 1, method: 'getTransaction', params: { hash: landed.hash } };
+    const response = await fetch(`${net.sandbox.url}/rpc`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(question),
+    });
+    await withServer({ status: 200, body: await response.text() }, async (url) => {
+      const rpc = createChainRpc({ url, networkPassphrase: net.passphrase });
+      expect(await rpc.transaction(landed.hash)).toMatchObject({ status: 'LANDED' });
+      await expect(rpc.transaction(hash)).rejects.toMatchObject({ kind: 'MALFORMED' });
+    });
+  });
+
   test('silence and a closed port', async () => {
     let gone = '';
     const silent = { kind: 'UNAVAILABLE', status: null };
