@@ -9,6 +9,7 @@ import { expectCoherent } from '../support/coherent.ts';
 import {
   type OrderBody,
   type ProblemBody,
+  WAIT,
   balance,
   createOrder,
   deposit,
@@ -78,16 +79,27 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
         status: 'ESCROW_FUNDING',
         allowed: ['cancel'],
         operation: { verb: 'fund', transaction_hash: null },
-        attention: { reason: 'ENVELOPE_REJECTED', allowed_repairs: ['retry'] },
+        attention: { reason: 'ENVELOPE_REJECTED', allowed_repairs: ['retry', 'give_up'] },
       });
       expect(await balance(api, buyer.id)).toEqual({ ...before, at: expect.any(String) });
       expect(await fired()).toContain(name);
 
       await calm();
-      const handle = client.workflow.getHandle(`order/${order.id}`);
-      await handle.executeUpdate(retryUpdate, {
-        args: [{ request_id: null, actor: null, reason: 'the provider is itself again' }],
-      });
+      const reason = 'the provider is itself again';
+      const listed = await api<{ data: { id: string; reason: string }[] }>(
+        'GET',
+        '/attention?reason=ENVELOPE_REJECTED',
+      );
+      expect(listed.body.data).toContainEqual(expect.objectContaining({ id: parked.attention?.id, proposal: null }));
+      // From the Temporal UI, or from the API.
+      if (name === 'xdr_wrong_amount')
+        await client.workflow
+          .getHandle(`order/${order.id}`)
+          .executeUpdate(retryUpdate, { args: [{ request_id: null, actor: null, reason }] });
+      else
+        expect(
+          await api('POST', `/attention/${parked.attention?.id}/repair`, { action: 'retry', reason }, WAIT),
+        ).toMatchObject({ status: 200, body: { resource: { type: 'order', id: order.id } } });
       expect(await untilStatus(api, order.id, 'IN_PROGRESS')).toMatchObject({ attention: null });
     },
     180_000,
@@ -104,6 +116,18 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
       return now.operation?.status === 'PARKED' ? now : null;
     });
     expect(parked.attention).toMatchObject({ reason: 'ENVELOPE_REJECTED' });
+
+    const repair = (action: string) =>
+      api('POST', `/attention/${parked.attention?.id}/repair`, { action, reason: 'we do without' }, WAIT);
+    expect(await repair('adopt')).toMatchObject({ status: 409, body: { allowed: ['retry', 'give_up'] } });
+    expect((await repair('give_up')).status).toBe(200);
+    expect(await untilStatus(api, order.id, 'FUNDS_RESERVED')).toMatchObject({
+      attention: null,
+      operation: { verb: 'escrow', status: 'FAILED', error: { detail: expect.stringMatching(/^given up/) } },
+    });
+    expect(await repair('retry')).toMatchObject({ status: 409 });
+    await calm();
+    expect((await verb(api, order.id, 'escrow')).body).toMatchObject({ status: 'ESCROW_FUNDING' });
   }, 180_000);
 });
 
