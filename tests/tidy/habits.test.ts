@@ -25,7 +25,10 @@ test('neither clock nor chance in the domain, in workflow code and in the ledger
     ({ path }) => !PORTS.includes(path) && (!path.startsWith('db/') || path.startsWith('db/ledger/')),
   );
   expect(pure.length).toBeGreaterThan(15);
-  expect(matches(pure, /Date\.now\(|new Date\(\)|Math\.random\(|randomUUID|randomBytes|\buuid4\(/)).toEqual([]);
+  expect(matches(pure, /Date\.now\(|new Date\(\)|Math\.random\(|randomUUID|randomBytes/)).toEqual([]);
+  // Temporal's own comes out the same whenever a history is replayed.
+  const strange = pure.filter(({ text }) => !/import \{[^}]*\buuid4\b[^}]*\} from '@temporalio\/workflow'/.test(text));
+  expect(matches(strange, /\buuid4\(/)).toEqual([]);
 });
 
 test('chance comes from a cryptographic source', async () => {
