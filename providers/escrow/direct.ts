@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { Account, Operation, TransactionBuilder, xdr } from '@stellar/stellar-sdk/base';
 import { ENVELOPE_LIFETIME_S } from '../../domain/limits.ts';
 import { createAssetContracts } from '../chain/movements.ts';
-import type { ChainRpc, Simulation } from '../chain/port.ts';
+import type { ChainRpc, Pooled, Simulation } from '../chain/port.ts';
 import { ProviderError } from '../errors.ts';
 import type { ContractBook } from './contracts.ts';
 import { expectedInvocation } from './invocation.ts';
@@ -47,7 +47,7 @@ interface Completed {
 
 /** @throws ProviderError REFUSED when the contract or the host refuses the call, MALFORMED for an answer without sense */
 function completedBy(simulation: Simulation): Completed {
-  if (simulation.status === 'FAILED') throw refused(simulation.error.slice(0, 2_000));
+  if (simulation.status === 'FAILED') throw refused(simulation.error.slice(0, 500));
   try {
     return {
       data: xdr.SorobanTransactionData.fromXdr(simulation.data, 'base64'),
@@ -63,7 +63,7 @@ function completedBy(simulation: Simulation): Completed {
  * word. @throws from `build`: ProviderError, ContractRefused
  */
 export function createDirect(deps: {
-  readonly rpc: ChainRpc;
+  readonly rpc: ChainRpc | Pooled<ChainRpc>;
   readonly networkPassphrase: string;
   readonly contracts: ContractBook;
 }): EscrowGateway {
@@ -73,11 +73,13 @@ export function createDirect(deps: {
     name: 'direct',
     taskQueue: 'chain',
     build: async (call) => {
+      // Sequence, stored escrow and footprint of one moment, as one provider knows it.
+      const one = 'pinned' in rpc ? await rpc.pinned() : rpc;
       const [facts, account, ledger, state] = await Promise.all([
         contracts(call),
-        rpc.account(call.source),
-        rpc.latestLedger(),
-        call.fn === 'fund' ? rpc.escrowState(call.contractId) : null,
+        one.account(call.source),
+        one.latestLedger(),
+        call.fn === 'fund' ? one.escrowState(call.contractId) : null,
       ]);
       if (account.value === null) throw refused(`${call.source} does not exist`);
       if (state?.value === null) throw refused('the contract stores no escrow');
@@ -94,7 +96,7 @@ export function createDirect(deps: {
         sequence: account.value.sequence,
         maxTime: ledger.closedAt + ENVELOPE_LIFETIME_S,
       };
-      const simulation = await rpc.simulate(transactionOf(header, invocation));
+      const simulation = await one.simulate(transactionOf(header, invocation));
       return transactionOf(header, invocation, completedBy(simulation));
     },
     // There is no index to tell.
