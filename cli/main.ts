@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
+import type { RepairOptions } from './repairs.ts';
 import type { DemoOptions } from './demo/demo.ts';
 import type { DevOptions } from './dev.ts';
 import type { RecoverOptions } from './recover.ts';
@@ -77,6 +78,26 @@ program
   .argument('<wallet|user>', 'id of a wallet, or of a user')
   .option(...ENV_FILE)
   .action(async (id: string, options: ServiceOptions) => (await import('./wallets.ts')).runWalletsClose(id, options));
+
+program
+  .command('retry')
+  .description('take parked steps up again: of one resource, or of all that are parked for a reason')
+  .argument('[id]', 'id of an attention item or of its resource')
+  .option('--reason <REASON>', 'all that are parked for it, e.g. ENVELOPE_REJECTED')
+  .requiredOption('--note <text>', 'why, for the audit log')
+  .option(...ENV_FILE)
+  .action(async (id: string | undefined, options: RepairOptions) =>
+    (await import('./repairs.ts')).runRepair('retry', id ?? null, options),
+  );
+program
+  .command('give-up')
+  .description('let a parked step go that nothing was signed for, with its compensation')
+  .argument('<id>', 'id of an attention item or of its resource')
+  .requiredOption('--note <text>', 'why, for the audit log')
+  .option(...ENV_FILE)
+  .action(async (id: string, options: RepairOptions) =>
+    (await import('./repairs.ts')).runRepair('give_up', id, options),
+  );
 
 const recovery = program
   .command('recover')

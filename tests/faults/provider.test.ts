@@ -2,6 +2,8 @@
  * Providers that lie, lose answers and fail, while an order is funded and released: nothing forged is ever signed, nothing
  * lands twice, and what is proved dead is compensated.
  */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { retryUpdate } from '../../workflows/messages.ts';
@@ -91,8 +93,13 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
         '/attention?reason=ENVELOPE_REJECTED',
       );
       expect(listed.body.data).toContainEqual(expect.objectContaining({ id: parked.attention?.id, proposal: null }));
-      // From the Temporal UI, or from the API.
-      if (name === 'xdr_wrong_amount')
+      // From the command line, from the Temporal UI, or from the API.
+      if (name === 'xdr_foreign_auth') {
+        const stated = ['--reason', 'ENVELOPE_REJECTED', '--note', reason];
+        const env = { ...process.env, ...stack.env };
+        const { stdout } = await promisify(execFile)(process.execPath, ['cli/main.ts', 'retry', ...stated], { env });
+        expect(stdout).toContain(`"resource_id":"${order.id}"`);
+      } else if (name === 'xdr_wrong_amount')
         await client.workflow
           .getHandle(`order/${order.id}`)
           .executeUpdate(retryUpdate, { args: [{ request_id: null, actor: null, reason }] });
