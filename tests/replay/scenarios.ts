@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import {
   chainReaderWorkflowId,
   orderWorkflowId,
+  paymentWorkflowId,
   provisionerWorkflowId,
   reconcileWorkflowId,
   walletWorkflowId,
@@ -18,6 +19,7 @@ import {
   untilStatus,
   verb,
 } from '../support/flows.ts';
+import { type PaymentBody, key, paid, to } from '../support/payments.ts';
 import type { Call } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -216,6 +218,20 @@ const wallet: Scenario = async ({ api }) => {
 };
 
 /** By name of the file. Those that move a clock come last. */
+async function withdrawn({ api }: Scene): Promise<string> {
+  const [user, other] = await Promise.all([fundedUser(api, '30'), readyUser(api)]);
+  const { id } = await paid(api, user.id, '12.5', to(other.wallet.address ?? ''));
+  return paymentWorkflowId({ type: 'withdrawal', id });
+}
+
+async function adjustmentCanceled({ api }: Scene): Promise<string> {
+  const user = await fundedUser(api, '30');
+  const body = { amount: '5', reason: 'booked twice' };
+  const { id } = (await api<PaymentBody>('POST', `/users/${user.id}/balance/debit`, body, key())).body;
+  await api('POST', `/adjustments/${id}/cancel`, {});
+  return paymentWorkflowId({ type: 'adjustment', id });
+}
+
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'order-released': released,
   'order-automatic': automatic,
@@ -229,6 +245,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'order-milestones-mixed': mixedMilestones,
   'order-refunded': refunded,
   'order-canceled-while-funding': canceledWhileFunding,
+  withdrawal: withdrawn,
+  'adjustment-canceled': adjustmentCanceled,
   wallet,
   provisioner: ({ network }) => Promise.resolve(provisionerWorkflowId(network)),
   'chain-reader': ({ network }) => Promise.resolve(chainReaderWorkflowId(network)),
