@@ -50,6 +50,9 @@ export async function provisioner(input: ProvisionerInput): Promise<void> {
   });
 
   let failed = false;
+  /** single wallets that could not be created, and the one whose pause is over */
+  const hopeless = new Set<string>();
+  let paused: string | null = null;
   while (workflowInfo().historyLength < EVENTS_MAX && !workflowInfo().continueAsNewSuggested) {
     asked = false;
     const batch = await db.takeBatch({ new_first: failed });
@@ -58,13 +61,20 @@ export async function provisioner(input: ProvisionerInput): Promise<void> {
       await condition(() => asked);
       continue;
     }
+    if (hopeless.has(batch.batch_id) && paused !== batch.batch_id) {
+      // Nobody else waits. Who comes meanwhile goes first.
+      paused = batch.batch_id;
+      await condition(() => asked, PAUSE_AFTER_FAILURE);
+      continue;
+    }
+    paused = null;
     const failure = await create(batch.batch_id);
     failed = failure !== null;
     if (failure === null) await wakeProvisioned({ batch_id: batch.batch_id });
     else if (batch.size > 1) await db.splitBatch({ batch_id: batch.batch_id });
     else {
-      await db.provisioningNeedsAttention({ batch_id: batch.batch_id, ...failure });
-      await condition(() => asked, PAUSE_AFTER_FAILURE);
+      const behind = await db.provisioningNeedsAttention({ batch_id: batch.batch_id, ...failure });
+      hopeless.add(behind.batch_id);
     }
   }
   await continueAsNew<typeof provisioner>(input);

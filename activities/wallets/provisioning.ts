@@ -71,8 +71,11 @@ export function createProvisioningActivities(deps: Deps) {
         from members m where m.id = w.id and m.place > m.size / 2 and m.size > 1`.execute(pool(orm));
     },
 
-    /** A single wallet cannot be created, or the sponsor cannot pay: somebody has to look. */
-    async provisioningNeedsAttention(input: { batch_id: string; reason: string; detail: string }): Promise<void> {
+    /**
+     * A single wallet cannot be created, or the sponsor cannot pay: somebody has to look. It goes behind all others.
+     * @returns the batch that it is now: nothing of the old one can land
+     */
+    async provisioningNeedsAttention(input: { batch_id: string; reason: string; detail: string }): Promise<Batch> {
       deps.log.error({ batch_id: input.batch_id, reason: input.reason }, 'provisioning.failed');
       await raiseAttention(pool(orm), {
         marketplaceId: null,
@@ -81,6 +84,11 @@ export function createProvisioningActivities(deps: Deps) {
         reason: 'TRANSACTION_FAILED',
         detail: input,
       });
+      const batchId = newId('walletBatch');
+      await sql`
+        update wallets set batch_id = ${batchId}, updated_at = now()
+        where batch_id = ${input.batch_id} and status = 'PROVISIONING'`.execute(pool(orm));
+      return { batch_id: batchId, size: 1 };
     },
 
     /** Wakes the wallets' workflows, and the orders that wait for these wallets. */
