@@ -38,20 +38,7 @@ export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue
   let opening = 0;
   let attending: ((isLive: boolean) => void) | null = null;
   let failure: ApplicationFailure | null = null;
-  const { openSigningRequest } = proxyActivities<EscrowApiActivities>({
-    taskQueue: `${task_queue_prefix}escrow-api`,
-    summary: 'build, verify and hand out what the user signs',
-    startToCloseTimeout: ATTEMPT_LIMIT,
-    scheduleToCloseTimeout: ANSWER_LIMIT,
-    retry: { initialInterval: '250ms', maximumInterval: '3s' },
-  });
-  const { acceptSignature } = proxyActivities<SigningActivities>({
-    taskQueue: `${task_queue_prefix}signing`,
-    summary: "check the user's signature and save it under our fee",
-    startToCloseTimeout: ATTEMPT_LIMIT,
-    scheduleToCloseTimeout: ANSWER_LIMIT,
-    retry: { initialInterval: '250ms', maximumInterval: '3s' },
-  });
+  const { openSigningRequest, acceptSignature } = activitiesOf(task_queue_prefix);
 
   /** The caller gets the refusal; a failure that only an operator can mend is the operation's too. */
   const answering = async (work: Promise<void>, done: () => void = () => undefined): Promise<void> => {
@@ -108,6 +95,26 @@ export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue
       if (found !== null) throw found;
     },
   };
+}
+
+/** Somebody waits for their answers: they are tried for as long as he does. */
+function activitiesOf(prefix: string) {
+  const limits = {
+    startToCloseTimeout: ATTEMPT_LIMIT,
+    scheduleToCloseTimeout: ANSWER_LIMIT,
+    retry: { initialInterval: '250ms', maximumInterval: '3s' },
+  } as const;
+  const { openSigningRequest } = proxyActivities<EscrowApiActivities>({
+    ...limits,
+    taskQueue: `${prefix}escrow-api`,
+    summary: 'build, verify and hand out what the user signs',
+  });
+  const { acceptSignature } = proxyActivities<SigningActivities>({
+    ...limits,
+    taskQueue: `${prefix}signing`,
+    summary: "check the user's signature and save it under our fee",
+  });
+  return { openSigningRequest, acceptSignature };
 }
 
 /** How a step asks about its request. */
