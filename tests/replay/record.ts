@@ -8,7 +8,8 @@ import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { type BenchStack, withBenchStack } from '../bench/support/stack.ts';
 import { type Golden, HISTORIES, replay } from './golden.ts';
-import { SCENARIOS, type Scene } from './scenarios.ts';
+import { SCENARIOS } from './scenarios.ts';
+import type { Scene } from './scene.ts';
 
 type Recorded = Omit<Golden, 'calls'>;
 
@@ -19,6 +20,15 @@ const anonymous = (key: string, value: unknown): unknown => {
   return key === 'stackTrace' ? '' : value;
 };
 
+async function recordOne(scene: Scene, name: string): Promise<Recorded> {
+  const workflowId = await SCENARIOS[name]?.(scene);
+  if (workflowId === undefined) throw new Error(`no scenario ${name}; there are ${Object.keys(SCENARIOS).join(', ')}`);
+  const handle = scene.client.workflow.getHandle(workflowId);
+  const { type } = await handle.describe();
+  const history: unknown = JSON.parse(historyToJSON(await handle.fetchHistory()), anonymous);
+  return { name, workflowType: type, workflowId, history };
+}
+
 async function recordAll(bench: BenchStack, names: readonly string[]): Promise<Recorded[]> {
   const connection = await Connection.connect({ address: bench.temporal.address });
   try {
@@ -28,18 +38,22 @@ async function recordAll(bench: BenchStack, names: readonly string[]): Promise<R
       client,
       namespace: bench.temporal.namespace,
       network: bench.stack.env['STELLAR_NETWORK'] ?? '',
+      stack: bench.stack,
+      createMarketplace: bench.createMarketplace,
+      call: bench.call,
       control: bench.control,
     };
     const recorded: Recorded[] = [];
     for (const name of names) {
-      console.log(name);
-      const workflowId = await SCENARIOS[name]?.(scene);
-      if (workflowId === undefined)
-        throw new Error(`no scenario ${name}; there are ${Object.keys(SCENARIOS).join(', ')}`);
-      const handle = client.workflow.getHandle(workflowId);
-      const { type } = await handle.describe();
-      const history: unknown = JSON.parse(historyToJSON(await handle.fetchHistory()), anonymous);
-      recorded.push({ name, workflowType: type, workflowId, history });
+      try {
+        recorded.push(await recordOne(scene, name));
+        console.log(name);
+      } catch (error) {
+        // The others are still worth keeping; its faults are not.
+        console.error(name, error);
+        process.exitCode = 1;
+        await bench.control('DELETE', '/control/faults');
+      }
     }
     return recorded;
   } finally {

@@ -4,6 +4,8 @@ import { Account, Asset, Horizon, Keypair, Operation, TransactionBuilder } from 
 import { type UserBody, insist } from './flows.ts';
 import type { Call, TestStack } from './stack.ts';
 
+type Sandbox = Pick<TestStack, 'env' | 'sandboxUrl'>;
+
 export interface OwnWallet {
   readonly address: string;
   /** the envelope with his signature, base64 */
@@ -15,7 +17,7 @@ export interface OwnWallet {
 }
 
 /** @param amount what the wallet holds; null: it has no trustline either */
-export async function createOwnWallet(stack: TestStack, amount: string | null): Promise<OwnWallet> {
+export async function createOwnWallet(stack: Sandbox, amount: string | null): Promise<OwnWallet> {
   const key = Keypair.random();
   const address = key.publicKey();
   const networkPassphrase = stack.env['NETWORK_PASSPHRASE'] ?? '';
@@ -53,7 +55,7 @@ export async function createOwnWallet(stack: TestStack, amount: string | null): 
 }
 
 /** USDC from the issuer. */
-export async function payInto(stack: TestStack, address: string, amount: string): Promise<void> {
+export async function payInto(stack: Sandbox, address: string, amount: string): Promise<void> {
   if (amount === '0') return;
   const body = JSON.stringify({ address, amount });
   const { status } = await fetch(`${stack.sandboxUrl}/control/faucet`, { method: 'POST', body });

@@ -8,7 +8,7 @@ import { createSupervisor } from '../../../cli/stack/processes.ts';
 import { startStack, type Stack } from '../../../cli/stack/stack.ts';
 import { temporalSource } from '../../../cli/stack/temporal-source.ts';
 import { migrate } from '../../../db/orm.ts';
-import type { Call } from '../../support/stack.ts';
+import type { Body, Call } from '../../support/stack.ts';
 
 export interface BenchStack {
   readonly stack: Stack;
@@ -17,7 +17,9 @@ export interface BenchStack {
   pids(): Readonly<Record<string, number>>;
   /** everything that Postgres logged: with `logStatements` each statement, behind its application's name and a `|` */
   readonly postgresLog: string;
-  createMarketplace(): Promise<Call>;
+  createMarketplace(fields?: Body): Promise<Call>;
+  /** calls with a key; throws for answers that are not 2xx */
+  call(key: string): Call;
   /** a call of the sandbox's control API */
   control(method: string, path: string, body?: unknown): Promise<unknown>;
 }
@@ -75,13 +77,15 @@ function benchOf(stack: Stack, postgresPid: number, postgresLog: string): BenchS
       const all = { api, worker, temporal, postgres: postgresPid };
       return Object.fromEntries(Object.entries(all).flatMap(([name, pid]) => (pid === null ? [] : [[name, pid]])));
     },
-    createMarketplace: async () => {
+    createMarketplace: async (fields = {}) => {
       const { body } = await callWith(stack, stack.platformKey)<{ api_key: string }>('POST', '/marketplaces', {
         name: 'Bench',
         platform_fee_bps: 50,
+        ...fields,
       });
       return callWith(stack, body.api_key);
     },
+    call: (key) => callWith(stack, key),
     control: async (method, path, body) => (await send(method, `${stack.sandboxUrl}${path}`, body)).body,
   };
 }
