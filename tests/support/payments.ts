@@ -61,7 +61,7 @@ export const eventTypes = (by: Call, id: string, count: number) =>
     return body.data.length >= count ? body.data.map(({ type }) => type).reverse() : null;
   }, PATIENCE);
 
-export const control = (stack: TestStack, path: string, body: Body, method = 'POST') =>
+export const control = (stack: TestStack, path: string, body: Body, method: 'POST' | 'DELETE' = 'POST') =>
   fetch(`${stack.sandboxUrl}/control/${path}`, { method, body: JSON.stringify(body) });
 
 /** USDC that an account holds, with seven decimals. */
