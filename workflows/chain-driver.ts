@@ -81,8 +81,8 @@ export interface ChainDriver {
 }
 
 export function createChainDriver(context: DriverContext): ChainDriver {
-  let parked: { repair: Wanted | null; readonly allowed: readonly Repair[] } | null = null;
   const isGivenUp = (): boolean => context.control?.isGivenUp() === true;
+  const parking = createParking(context, isGivenUp);
 
   /** One transaction to its end. */
   async function once(part: ChainPart, run: Run): Promise<Dead | null> {
@@ -122,16 +122,27 @@ export function createChainDriver(context: DriverContext): ChainDriver {
     for (let attempt = 1; ; attempt += 1) {
       const dead = await once(part, run);
       if (dead === null) return null;
-      if (attempt % ATTEMPTS !== 0) await sleep(PAUSE_MS * attempt);
+      if (attempt % ATTEMPTS !== 0) await sleep(PAUSE_MS * attempt, { summary: 'before it is tried again' });
       else await park(part, run.operation_id, { reason: 'RESOLUTION_STUCK', message: dead.detail, detail: dead });
     }
   }
 
-  async function park(part: ChainPart, operation_id: string, why: Pick<Parking, 'reason' | 'message' | 'detail'>) {
+  function park(part: ChainPart, operation_id: string, why: Pick<Parking, 'reason' | 'message' | 'detail'>) {
     const repairs = repairsFor(why.reason, part.mustLand === true);
-    await context.park({ operation_id, ...why, step: intentSummary(part.intent), repairs });
-    return untilRepaired(operation_id, repairs);
+    return parking.park({ operation_id, ...why, step: intentSummary(part.intent), repairs });
   }
+
+  return {
+    drive: (part, run) => (part.mustLand === true ? driveOn : once)(part, run),
+    untilRetried: parking.untilRetried,
+    demand: parking.demand,
+    repair: parking.repair,
+  };
+}
+
+/** Where a step waits for an operator; one at a time. */
+function createParking(context: Pick<DriverContext, 'park' | 'unpark'>, isGivenUp: () => boolean) {
+  let parked: { repair: Wanted | null; readonly allowed: readonly Repair[] } | null = null;
 
   async function untilRepaired(operationId: string, allowed: readonly Repair[]): Promise<Wanted | null> {
     const mine: NonNullable<typeof parked> = { repair: null, allowed };
@@ -145,17 +156,20 @@ export function createChainDriver(context: DriverContext): ChainDriver {
   }
 
   return {
-    drive: (part, run) => (part.mustLand === true ? driveOn : once)(part, run),
+    park: async (why: Parking): Promise<Wanted | null> => {
+      await context.park(why);
+      return untilRepaired(why.operation_id, why.repairs);
+    },
     // What the row shows as parked is found again by trying it.
-    untilRetried: async (operationId) => {
+    untilRetried: async (operationId: string): Promise<void> => {
       await untilRepaired(operationId, ['retry']);
     },
-    demand: (repair) => {
+    demand: (repair: Wanted): void => {
       if (parked === null) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
       if (!parked.allowed.includes(repair))
         throw ApplicationFailure.nonRetryable(`${repair} does not help here`, 'INVALID_STATE');
     },
-    repair: async (repair) => {
+    repair: async (repair: Wanted): Promise<void> => {
       if (parked !== null) parked.repair = repair;
       await condition(() => parked === null);
     },

@@ -127,6 +127,7 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
   const context: Context = { client, options, taskQueue, guarded: createGuard(client) };
   return {
     ...orderCalls(context),
+    ...orderNews(context),
     ...walletCalls(context),
     ...paymentCalls(context),
     ...disputeCalls(context),
@@ -180,14 +181,6 @@ function orderCalls({ client, options, taskQueue, guarded }: Context) {
     workflowIdConflictPolicy: 'USE_EXISTING' as const,
     staticSummary: `order ${input.order_id}`,
   });
-  /** What has no workflow any more reads its row when it is started. */
-  const eachOpen = (orderIds: readonly string[], tell: (handle: WorkflowHandle) => Promise<void>): Promise<void> =>
-    guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
-      for (const id of orderIds)
-        await tell(client.workflow.getHandle(orderWorkflowId(id))).catch((error: unknown) => {
-          if (!(error instanceof WorkflowNotFoundError)) throw error;
-        });
-    });
   return {
     createOrder: (request, call) =>
       guarded(call, () =>
@@ -222,6 +215,28 @@ function orderCalls({ client, options, taskQueue, guarded }: Context) {
         return update.result();
       }),
 
+    resumeOrder: (orderId) =>
+      guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+        await client.workflow.start('order', {
+          ...start({ order_id: orderId, task_queue_prefix: options.taskQueuePrefix, resume: true }),
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          typedSearchAttributes: [{ key: ORDER_ID, value: orderId }],
+        });
+      }),
+  } satisfies Partial<WorkflowClient>;
+}
+
+/** What orders are told of, and what only their users can sign. */
+function orderNews({ client, guarded }: Pick<Context, 'client' | 'guarded'>) {
+  /** What has no workflow any more reads its row when it is started. */
+  const eachOpen = (orderIds: readonly string[], tell: (handle: WorkflowHandle) => Promise<void>): Promise<void> =>
+    guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
+      for (const id of orderIds)
+        await tell(client.workflow.getHandle(orderWorkflowId(id))).catch((error: unknown) => {
+          if (!(error instanceof WorkflowNotFoundError)) throw error;
+        });
+    });
+  return {
     clockAdvanced: (orderIds, offsetMs) =>
       eachOpen(orderIds, (handle) => handle.signal(clockAdvancedSignal, { offset_ms: offsetMs })),
 
@@ -240,15 +255,6 @@ function orderCalls({ client, options, taskQueue, guarded }: Context) {
           .getHandle(orderWorkflowId(orderId))
           .executeUpdate(submitSignatureUpdate, { updateId, args: [signature] }),
       ),
-
-    resumeOrder: (orderId) =>
-      guarded({ timeoutMs: START_TIMEOUT_MS }, async () => {
-        await client.workflow.start('order', {
-          ...start({ order_id: orderId, task_queue_prefix: options.taskQueuePrefix, resume: true }),
-          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-          typedSearchAttributes: [{ key: ORDER_ID, value: orderId }],
-        });
-      }),
   } satisfies Partial<WorkflowClient>;
 }
 

@@ -1,12 +1,6 @@
 /** The steps behind the verbs of an order: one local activity for those that touch only the database, transactions else. */
 import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
-import {
-  proxyActivities,
-  proxyLocalActivities,
-  setCurrentDetails,
-  startChild,
-  upsertSearchAttributes,
-} from '@temporalio/workflow';
+import { proxyActivities, setCurrentDetails, startChild, upsertSearchAttributes } from '@temporalio/workflow';
 import type { ChainActivities, OrderActivities } from '../activities/index.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import { disputeWorkflowId } from '../domain/workflow-ids.ts';
@@ -22,6 +16,7 @@ import {
   resolveParts,
 } from './order-chain.ts';
 import { createSignatureDesk } from './user-signature.ts';
+import { localSteps, steps } from './worded.ts';
 
 const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
 const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
@@ -32,11 +27,11 @@ export type OrderOperations = ReturnType<typeof createOrderOperations>;
 export function createOrderOperations(input: OrderInput, publish: (state: OrderState) => void) {
   const { order_id } = input;
   // Short database work inside updates: a third fewer events than normal activities. Every effect is keyed.
-  const db = proxyLocalActivities<OrderActivities>({
+  const db = localSteps<OrderActivities>({
     startToCloseTimeout: '10s',
     retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
   });
-  const compensation = proxyActivities<OrderActivities>({
+  const compensation = steps<OrderActivities>({
     taskQueue: `${input.task_queue_prefix}orders`,
     startToCloseTimeout: '10s',
     retry: { initialInterval: '500ms', maximumInterval: '20s' },
@@ -53,21 +48,6 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     last = next;
     publish(next);
     setCurrentDetails(details(next));
-  };
-  const startDispute = async (dispute_id: string): Promise<void> => {
-    const { task_queue_prefix } = input;
-    try {
-      await startChild(dispute, {
-        workflowId: disputeWorkflowId(dispute_id),
-        args: [{ dispute_id, task_queue_prefix }],
-        // It outlives this run, and a reset of it.
-        parentClosePolicy: 'ABANDON',
-        staticSummary: `dispute ${dispute_id} of ${order_id}`,
-        typedSearchAttributes: [{ key: ORDER_ID, value: order_id }],
-      });
-    } catch (error) {
-      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    }
   };
   const signatures = createSignatureDesk(input);
   const chain = createChainOperations({ input, db, compensation, signatures, state: () => last, settled });
@@ -88,17 +68,7 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     cancel: async (request: OperationRequest) => settled(await db.cancelOrder({ order_id, ...operationOf(request) })),
     extend: async ({ deadline, due_at, ...request }: ExtendRequest & OperationRequest) =>
       settled(await db.extendDeadline({ order_id, deadline, due_at, ...operationOf(request) })),
-    /** The dispute's own workflow drives those parts from here on. */
-    dispute: async (request: OpenDispute & OperationRequest) => {
-      settled(await db.openDispute({ order_id, ...request }));
-      await startDispute(request.dispute.id);
-    },
-    settleDisputes: async () => settled(await db.settleDisputes({ order_id })),
-    /** A resumed order: what its disputes came to meanwhile, and their workflows where they were lost. */
-    takeUpDisputes: async () => {
-      settled(await db.settleDisputes({ order_id }));
-      for (const id of await db.openDisputesOf({ order_id })) await startDispute(id);
-    },
+    ...createDisputeSteps(input, db, settled),
     /** Drives on what the row says is running: every step finds what was done before. */
     adopt: async ({ operation }: OrderState) => {
       const run = operation === null ? undefined : Object.entries(verbs).find(([verb]) => verb === operation.verb)?.[1];
@@ -112,6 +82,38 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     repair: async (repair: Wanted): Promise<OrderAnswer> => {
       await chain.repairs.repair(repair);
       return { order_id, status: last?.status ?? 'ORDER_CREATED' };
+    },
+  };
+}
+
+/** Opening a dispute, and taking over what became of it; in between its own workflow drives those parts. */
+function createDisputeSteps(input: OrderInput, db: OrderActivities, settled: (next: OrderState) => void) {
+  const { order_id, task_queue_prefix } = input;
+  const start = async (dispute_id: string): Promise<void> => {
+    try {
+      await startChild(dispute, {
+        workflowId: disputeWorkflowId(dispute_id),
+        args: [{ dispute_id, task_queue_prefix }],
+        // It outlives this run, and a reset of it.
+        parentClosePolicy: 'ABANDON',
+        staticSummary: `dispute ${dispute_id} of ${order_id}`,
+        typedSearchAttributes: [{ key: ORDER_ID, value: order_id }],
+      });
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  };
+  const settleDisputes = async (): Promise<void> => settled(await db.settleDisputes({ order_id }));
+  return {
+    dispute: async (request: OpenDispute & OperationRequest): Promise<void> => {
+      settled(await db.openDispute({ order_id, ...request }));
+      await start(request.dispute.id);
+    },
+    settleDisputes,
+    /** A resumed order: what its disputes came to meanwhile, and their workflows where they were lost. */
+    takeUpDisputes: async (): Promise<void> => {
+      await settleDisputes();
+      for (const id of await db.openDisputesOf({ order_id })) await start(id);
     },
   };
 }
