@@ -11,6 +11,7 @@ import type { DeliverRequest, OrderInput, VerbRequest } from './messages.ts';
 import { createSaga } from './saga.ts';
 import { type StepControl, createStepControl } from './step-control.ts';
 import type { SignatureDesk } from './user-signature.ts';
+import type { Worded } from './worded.ts';
 
 export type OperationRequest = VerbRequest &
   Pick<Partial<DeliverRequest>, 'milestone_refs' | 'evidence'> & {
@@ -80,9 +81,9 @@ export interface ChainOperations {
 export interface ChainOperationContext {
   readonly input: OrderInput;
   /** local activities: they run within the workflow task */
-  readonly db: OrderActivities;
+  readonly db: Worded<OrderActivities>;
   /** normal activities: compensations that an operator sees by name */
-  readonly compensation: OrderActivities;
+  readonly compensation: Worded<OrderActivities>;
   readonly signatures: SignatureDesk;
   /** the row as the last step left it */
   state(): OrderState | null;

@@ -87,7 +87,7 @@ export async function order(input: OrderInput): Promise<void> {
   if (input.resume === true) {
     await operations.refresh();
     await operations.takeUpDisputes();
-  } else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
+  } else if (!(await condition(() => life.state !== null, CREATION_LIMIT, { summary: 'it was not created' }))) return;
 
   await Promise.all([live(life, operations, gate), watchDeadlines(life, operations, gate)]);
   await condition(allHandlersFinished);
@@ -103,7 +103,7 @@ async function live(life: Life, operations: OrderOperations, gate: VerbGate): Pr
     const before = life.state;
     const changed = () => life.woken || (!gate.busy() && life.state !== before) || !isOpen(life);
     if (life.autoAgainAt === null) await condition(changed);
-    else await condition(changed, Math.max(0, life.autoAgainAt - life.clock.now()));
+    else await condition(changed, Math.max(0, life.autoAgainAt - life.clock.now()), { summary: 'go on by itself' });
     life.woken = false;
   }
 }
@@ -195,7 +195,8 @@ async function watchDeadlines(life: Life, operations: OrderOperations, gate: Ver
     const moved = () => timerOf(life) !== mark || !isOpen(life);
     const wait = dueInMs(life);
     if (wait === null) await condition(moved);
-    else if (wait === 0 || !(await condition(moved, wait))) await atDeadline(life, operations, gate);
+    else if (wait === 0 || !(await condition(moved, wait, { summary: deadlineWords(life.state) })))
+      await atDeadline(life, operations, gate);
   }
 }
 
@@ -234,6 +235,11 @@ function deadlineVerb(state: OrderState | null): keyof typeof DEADLINE_REASONS |
     default:
       return null;
   }
+}
+
+function deadlineWords(state: OrderState | null): string {
+  const verb = deadlineVerb(state);
+  return verb === null ? 'deadline' : `${DEADLINE_REASONS[verb]}: ${verb.replaceAll('_', ' ')}`;
 }
 
 function dueInMs({ state, notBefore, clock }: Life): number | null {

@@ -11,8 +11,6 @@ import {
   ApplicationFailure,
   allHandlersFinished,
   condition,
-  proxyActivities,
-  proxyLocalActivities,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
@@ -31,6 +29,7 @@ import {
   createPaymentUpdate,
   retryPaymentUpdate,
 } from './messages.ts';
+import { type Worded, localSteps, steps } from './worded.ts';
 
 const ATTENTION = defineSearchAttributeKey('Attention', 'BOOL');
 /** A creation that was refused leaves a workflow without a payment: it ends itself when none comes. */
@@ -60,7 +59,7 @@ async function payment(input: PaymentInput): Promise<void> {
   listen(payment_id, life, db, settled);
 
   if (input.resume === true) settled(await db.loadPayment({ payment_id }));
-  else if (!(await condition(() => life.state !== null, CREATION_LIMIT))) return;
+  else if (!(await condition(() => life.state !== null, CREATION_LIMIT, { summary: 'it was not created' }))) return;
 
   const isEnded = (): boolean => life.state !== null && isOver(life.state.status);
   while (!isEnded()) {
@@ -106,7 +105,12 @@ async function payment(input: PaymentInput): Promise<void> {
 }
 
 /** Whether the row allows a verb is judged under its lock, by the activity: two updates delivered together both come here. */
-function listen(payment_id: string, life: Life, db: PaymentRowActivities, settled: (next: PaymentState) => void): void {
+function listen(
+  payment_id: string,
+  life: Life,
+  db: Worded<PaymentRowActivities>,
+  settled: (next: PaymentState) => void,
+): void {
   const answer = async (work: Promise<PaymentState>) => {
     const next = await refusing(work);
     settled(next);
@@ -133,11 +137,11 @@ function listen(payment_id: string, life: Life, db: PaymentRowActivities, settle
 
 function activitiesOf(input: PaymentInput) {
   return {
-    db: proxyLocalActivities<PaymentRowActivities>({
+    db: localSteps<PaymentRowActivities>({
       startToCloseTimeout: '10s',
       retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
     }),
-    compensation: proxyActivities<PaymentRowActivities>({
+    compensation: steps<PaymentRowActivities>({
       taskQueue: `${input.task_queue_prefix}orders`,
       startToCloseTimeout: '10s',
       retry: { initialInterval: '500ms', maximumInterval: '20s' },

@@ -89,7 +89,7 @@ export function createSignatureDesk({ task_queue_prefix }: { readonly task_queue
     },
     mark: () => touches,
     touched: async (mark, ms) => {
-      await condition(() => touches !== mark, ms);
+      await condition(() => touches !== mark, ms, { summary: 'look whether what was handed out is dead' });
       const found = failure;
       failure = null;
       if (found !== null) throw found;

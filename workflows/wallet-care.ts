@@ -1,10 +1,11 @@
 /** What is done to a wallet on chain besides following it: closing it, and giving back trustlines that it lacks. */
-import { ApplicationFailure, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
 import type { WalletActivities } from '../activities/wallets/index.ts';
 import type { WalletCareIntent } from '../domain/intents.ts';
 import { type ChainOutcome, executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import type { WalletClosed, WalletInput } from './messages.ts';
+import { localSteps } from './worded.ts';
 
 /** Orders wait for a trustline: before deploys, behind payouts. */
 const PRIORITY = 3;
@@ -18,7 +19,7 @@ export interface WalletCare {
 
 export function walletCare({ wallet_id, task_queue_prefix }: WalletInput): WalletCare {
   const retry = { initialInterval: '500ms', maximumInterval: '20s' } as const;
-  const db = proxyLocalActivities<WalletActivities>({ startToCloseTimeout: '10s', retry });
+  const db = localSteps<WalletActivities>({ startToCloseTimeout: '10s', retry });
   const { readTrustlines } = proxyActivities<WalletActivities>({
     taskQueue: `${task_queue_prefix}chain`,
     summary: 'read the trustlines',
