@@ -44,6 +44,8 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
   const { db, compensation } = activitiesOf(task_queue_prefix);
   const clock = createClock();
   let state: DisputeState | null = null;
+  /** task queue of the escrow gateway, when it is not the usual one */
+  let prepare_on: 'chain' | undefined;
   let notBefore = 0;
   let woken = false;
 
@@ -90,7 +92,7 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     woken = true;
   });
 
-  settled(await db.loadDispute({ dispute_id }));
+  await load();
   while (!isDisputeOver(current().status)) {
     if (current().status === 'RESOLVING') {
       await resolve();
@@ -105,17 +107,20 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
   await compensation.tellOrder({ dispute_id, order_id: current().order_id });
   await condition(allHandlersFinished);
 
+  async function load(): Promise<void> {
+    const { prepare_on: queue, ...row } = await db.loadDispute({ dispute_id });
+    prepare_on = queue;
+    settled(row);
+  }
+
   /** Drives the decision on from where the row says it is, transaction by transaction. */
   async function resolve(): Promise<void> {
     const operation_id = current().operation?.id ?? '';
     if (current().operation?.status === 'PARKED') await driver.untilRetried(operation_id);
     for (let part = nextStep(current()); part !== null; part = nextStep(current())) {
-      const dead = await driver.drive(part, { operation_id, priority: PRIORITY });
-      settled(
-        dead === null
-          ? await db.loadDispute({ dispute_id })
-          : await compensation.failResolution({ dispute_id, operation_id, ...dead }),
-      );
+      const dead = await driver.drive(part, { operation_id, prepare_on, priority: PRIORITY });
+      if (dead === null) await load();
+      else settled(await compensation.failResolution({ dispute_id, operation_id, ...dead }));
     }
   }
 

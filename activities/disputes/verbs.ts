@@ -6,10 +6,11 @@ import type { DisputeOperation, DisputeState, PartShares } from '../../domain/di
 import type { DisputeDecision, DisputeVerb, OperationCause } from '../../domain/statuses.ts';
 import type { AssignDispute, DisputeVerbRequest, ResolveDispute, WithdrawDispute } from '../../workflows/messages.ts';
 import type { Deps } from '../context.ts';
+import { type PreparedOn, preparedOn } from '../escrow/gateway.ts';
 import { refuse } from '../failure.ts';
 import { type DisputeRow, changeDispute, demand, disputeTime, lockDispute, readDispute, stateOf } from './row.ts';
 
-export function createDisputeVerbs({ orm }: Pick<Deps, 'orm'>) {
+export function createDisputeVerbs({ orm, gateway }: Pick<Deps, 'orm' | 'gateway'>) {
   const changing = (
     request: DisputeVerbRequest,
     verb: DisputeVerb,
@@ -34,8 +35,10 @@ export function createDisputeVerbs({ orm }: Pick<Deps, 'orm'>) {
     });
 
   return {
-    loadDispute: async ({ dispute_id }: { dispute_id: string }): Promise<DisputeState> =>
-      stateOf(await readDispute(pool(orm), dispute_id)),
+    loadDispute: async ({ dispute_id }: { dispute_id: string }): Promise<DisputeState & PreparedOn> => ({
+      ...stateOf(await readDispute(pool(orm), dispute_id)),
+      ...preparedOn({ gateway }),
+    }),
 
     /** @throws ApplicationFailure INVALID_STATE */
     assignDispute: (request: AssignDispute): Promise<DisputeState> =>
