@@ -23,38 +23,44 @@ export interface VerbGate {
   busy(): boolean;
 }
 
+type Control = Pick<StepControl, 'isLive' | 'giveUp' | 'isGivenUp'>;
+
+/** What the machine says about a verb now, and the refusal that follows from it. */
+function createJudge(state: () => OrderState | null, control: Control) {
+  const viewOf = (order: OrderState): OrderView => ({ ...order, live: control.isLive() });
+  const refuse = (order: OrderState, verb: OrderVerb, retryable: boolean): ApplicationFailure =>
+    ApplicationFailure.nonRetryable(
+      retryable ? `${verb} has to wait: another operation is running` : refusal(viewOf(order), verb),
+      'INVALID_STATE',
+      { current_status: order.status, allowed: retryable ? [] : allowedVerbs(viewOf(order)), retryable },
+    );
+  return {
+    refuse,
+    check: (verb: OrderVerb): void => {
+      const order = state();
+      if (order !== null && transitionOf(viewOf(order), verb) === null)
+        throw refuse(order, verb, order.operation?.status === 'RUNNING');
+    },
+    /** `cancel` alone may end what runs: an `escrow` or `fund` of which nothing is signed. */
+    canEnd: (verb: OrderVerb): boolean => {
+      const order = state();
+      return order !== null && isBusy(order) && transitionOf(viewOf(order), verb) !== null;
+    },
+  };
+}
+
 export function createVerbGate(
   state: () => OrderState | null,
   refresh: () => Promise<void>,
-  control: Pick<StepControl, 'isLive' | 'giveUp' | 'isGivenUp'>,
+  control: Control,
 ): VerbGate {
-  const viewOf = (order: OrderState): OrderView => ({ ...order, live: control.isLive() });
-  /** `cancel` alone may end what runs: an `escrow` or `fund` of which nothing is signed. */
-  const canEnd = (order: OrderState | null, verb: OrderVerb): boolean =>
-    order !== null && isBusy(order) && transitionOf(viewOf(order), verb) !== null;
+  const { refuse, check, canEnd } = createJudge(state, control);
   let holder: { readonly since: number } | null = null;
   let waiting = 0;
 
-  const refuse = (view: OrderState, verb: OrderVerb, retryable: boolean): ApplicationFailure =>
-    ApplicationFailure.nonRetryable(
-      retryable ? `${verb} has to wait: another operation is running` : refusal(viewOf(view), verb),
-      'INVALID_STATE',
-      {
-        current_status: view.status,
-        allowed: retryable ? [] : allowedVerbs(viewOf(view)),
-        retryable,
-      },
-    );
-
-  const check = (verb: OrderVerb): void => {
-    const view = state();
-    if (view !== null && transitionOf(viewOf(view), verb) === null)
-      throw refuse(view, verb, view.operation?.status === 'RUNNING');
-  };
-
   const locked = async (work: () => Promise<void>, verb: OrderVerb | null = null): Promise<void> => {
     // What waits for the end of an operation ends it, as soon as that is possible and unless somebody has.
-    const ends = (): boolean => verb !== null && canEnd(state(), verb) && !control.isGivenUp();
+    const ends = (): boolean => verb !== null && canEnd(verb) && !control.isGivenUp();
     waiting += 1;
     // All who wait are woken together, before the first of them has taken it: each looks again.
     while (holder !== null) {
@@ -93,7 +99,7 @@ export function createVerbGate(
       const view = state();
       if (holder === null && waiting === 0) return check(verb);
       const sameActivation = holder === null || holder.since === workflowInfo().historyLength;
-      if (!sameActivation && view !== null && !canEnd(view, verb))
+      if (!sameActivation && view !== null && !canEnd(verb))
         throw refuse(view, verb, view.operation?.status !== 'PARKED');
     },
     run,
