@@ -28,26 +28,7 @@ export async function provisioner(input: ProvisionerInput): Promise<void> {
   setHandler(provisionSignal, () => {
     asked = true;
   });
-  const retry = { initialInterval: '500ms', maximumInterval: '20s' } as const;
-  const db = proxyLocalActivities<WalletActivities>({ startToCloseTimeout: '10s', retry });
-  const { setBirthCursors } = proxyActivities<WalletActivities>({
-    taskQueue: `${input.task_queue_prefix}chain`,
-    summary: 'where the streams begin',
-    startToCloseTimeout: '20s',
-    retry,
-  });
-  const { createWalletKeys } = proxyActivities<KeyActivities>({
-    taskQueue: `${input.task_queue_prefix}signing`,
-    summary: 'make and seal the keys',
-    startToCloseTimeout: '20s',
-    retry,
-  });
-  const { wakeProvisioned } = proxyActivities<WalletActivities>({
-    taskQueue: `${input.task_queue_prefix}orders`,
-    summary: 'wake wallets and orders',
-    startToCloseTimeout: '20s',
-    retry,
-  });
+  const { db, createWalletKeys, setBirthCursors, wakeProvisioned } = activitiesOf(input.task_queue_prefix);
 
   let failed = false;
   /** single wallets that could not be created, and the one whose pause is over */
@@ -99,4 +80,28 @@ export async function provisioner(input: ProvisionerInput): Promise<void> {
       return { reason: refusal.type ?? 'INTERNAL_ERROR', detail: refusal.message };
     }
   }
+}
+
+function activitiesOf(prefix: string) {
+  const retry = { initialInterval: '500ms', maximumInterval: '20s' } as const;
+  const db = proxyLocalActivities<WalletActivities>({ startToCloseTimeout: '10s', retry });
+  const { setBirthCursors } = proxyActivities<WalletActivities>({
+    taskQueue: `${prefix}chain`,
+    summary: 'where the streams begin',
+    startToCloseTimeout: '20s',
+    retry,
+  });
+  const { createWalletKeys } = proxyActivities<KeyActivities>({
+    taskQueue: `${prefix}signing`,
+    summary: 'make and seal the keys',
+    startToCloseTimeout: '20s',
+    retry,
+  });
+  const { wakeProvisioned } = proxyActivities<WalletActivities>({
+    taskQueue: `${prefix}orders`,
+    summary: 'wake wallets and orders',
+    startToCloseTimeout: '20s',
+    retry,
+  });
+  return { db, createWalletKeys, setBirthCursors, wakeProvisioned };
 }

@@ -47,19 +47,17 @@ const EVENTS_MAX = 500;
 export async function wallet(input: WalletInput): Promise<void> {
   const { wallet_id } = input;
   let creation: 'AWAITED' | 'RUNNING' | 'DONE' | 'REFUSED' = input.resume === true ? 'DONE' : 'AWAITED';
-  let woken = false;
-  let closed = false;
-  let stream = new CancellationScope();
-  const { db, requestProvisioning, awaitPayments } = activitiesOf(input.task_queue_prefix);
+  const life: Life = { woken: false, closed: false, stream: new CancellationScope() };
+  const activities = activitiesOf(input.task_queue_prefix);
+  const { db, requestProvisioning } = activities;
   const care = walletCare(input);
-  const over = (): boolean => closed || tooLong();
 
   setHandler(createUserUpdate, (request: CreateUser) => create(request));
   setHandler(changeUserUpdate, (change: ChangeUser) => refusing(() => db.changeUser({ ...change, wallet_id })));
   setHandler(closeWalletUpdate, () => refusing(close));
   setHandler(repairTrustlinesSignal, () => care.repair());
   setHandler(walletWakeSignal, () => {
-    woken = true;
+    life.woken = true;
   });
 
   await condition(() => creation !== 'AWAITED', CREATION_LIMIT);
@@ -68,9 +66,9 @@ export async function wallet(input: WalletInput): Promise<void> {
     const ready = await provisioned();
     // Begun before this run, by one that was lost: it is finished first. Refused, the wallet stays open.
     if (ready.closing) await close().catch(rethrowUnlessRefused);
-    if (!closed) await (input.follow ? follow(ready.address, ready.cursor) : condition(over));
+    if (!life.closed) await (input.follow ? follow(input, activities, life, ready) : condition(() => over(life)));
     await condition(allHandlersFinished);
-    if (!closed) await continueAsNew<typeof wallet>({ ...input, resume: true });
+    if (!life.closed) await continueAsNew<typeof wallet>({ ...input, resume: true });
   }
   await condition(allHandlersFinished);
 
@@ -89,60 +87,71 @@ export async function wallet(input: WalletInput): Promise<void> {
   /** Nothing can arrive for an account that is gone: the stream ends with it. */
   async function close(): Promise<WalletClosed> {
     const answer = await care.close();
-    closed = true;
+    life.closed = true;
     setCurrentDetails('**CLOSED**');
-    stream.cancel();
+    life.stream.cancel();
     return answer;
   }
 
   async function provisioned(): Promise<{ address: string; cursor: string; closing: boolean }> {
     for (let asked = false; ; asked = true) {
-      woken = false;
+      life.woken = false;
       const { status, address, cursor, closing } = await db.loadWallet({ wallet_id });
-      closed ||= status === 'CLOSED';
+      life.closed ||= status === 'CLOSED';
       setCurrentDetails(`**${status}**\n\n- address: ${address ?? 'none'}\n- recorded up to: ${cursor ?? 'nothing'}`);
       if (status !== 'PROVISIONING' && address !== null && cursor !== null) return { address, cursor, closing };
       if (!asked) await requestProvisioning();
-      await condition(() => woken, PROVISIONING_LOOK);
+      await condition(() => life.woken, PROVISIONING_LOOK);
     }
   }
+}
 
-  /** The stream: wait for a page, record and book it with its cursor, tell the orders that wait for money. */
-  async function follow(address: string, cursor: string): Promise<void> {
-    while (!over()) {
-      woken = false;
-      const page = await nextPage(address, cursor);
-      if (page === null) return;
-      if (page.cursor !== cursor) {
-        const recorded = await db.recordMovements({ wallet_id, page });
-        cursor = recorded.cursor;
-        setCurrentDetails(`**READY**\n\n- address: ${address}\n- recorded up to: ${cursor}`);
-        for (const id of recorded.order_ids) await tell(id);
-      }
-      if (page.movements.length === 0) await condition(() => woken || over());
-    }
-  }
+/** What handlers and the stream tell each other. */
+interface Life {
+  woken: boolean;
+  closed: boolean;
+  /** of the activity that holds the stream */
+  stream: CancellationScope;
+}
 
-  /** Null: the wallet was closed meanwhile. */
-  async function nextPage(address: string, cursor: string) {
-    stream = new CancellationScope();
-    try {
-      return await stream.run(() =>
-        awaitPayments({ wallet_id, address, cursor, source: input.source, hold_ms: HOLD_MS }),
-      );
-    } catch (error) {
-      if (closed && isCancellation(error)) return null;
+type Activities = ReturnType<typeof activitiesOf>;
+
+/** The stream: wait for a page, record and book it with its cursor, tell the orders that wait for money. */
+async function follow(
+  input: WalletInput,
+  { db, awaitPayments }: Activities,
+  life: Life,
+  { address, cursor: from }: { address: string; cursor: string },
+): Promise<void> {
+  const { wallet_id, source } = input;
+  let cursor = from;
+  while (!over(life)) {
+    life.woken = false;
+    life.stream = new CancellationScope();
+    const held = life.stream.run(() => awaitPayments({ wallet_id, address, cursor, source, hold_ms: HOLD_MS }));
+    const page = await held.catch((error: unknown) => {
+      if (life.closed && isCancellation(error)) return null;
       throw error;
+    });
+    if (page === null) return;
+    if (page.cursor !== cursor) {
+      const recorded = await db.recordMovements({ wallet_id, page });
+      cursor = recorded.cursor;
+      setCurrentDetails(`**READY**\n\n- address: ${address}\n- recorded up to: ${cursor}`);
+      for (const id of recorded.order_ids) await tell(id);
     }
+    if (page.movements.length === 0) await condition(() => life.woken || over(life));
   }
+}
 
-  /** An order that is over needs no money: nobody to tell. */
-  async function tell(orderId: string): Promise<void> {
-    try {
-      await getExternalWorkflowHandle(orderWorkflowId(orderId)).signal(orderWakeSignal, { cause: 'DEPOSIT' });
-    } catch (error) {
-      if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
-    }
+const over = ({ closed }: Life): boolean => closed || tooLong();
+
+/** An order that is over needs no money: nobody to tell. */
+async function tell(orderId: string): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(orderWorkflowId(orderId)).signal(orderWakeSignal, { cause: 'DEPOSIT' });
+  } catch (error) {
+    if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
   }
 }
 

@@ -75,21 +75,7 @@ export function createProvisioningActivities(deps: Deps) {
      * A single wallet cannot be created, or the sponsor cannot pay: somebody has to look. It goes behind all others.
      * @returns the batch that it is now: nothing of the old one can land
      */
-    async provisioningNeedsAttention(input: { batch_id: string; reason: string; detail: string }): Promise<Batch> {
-      deps.log.error({ batch_id: input.batch_id, reason: input.reason }, 'provisioning.failed');
-      await raiseAttention(pool(orm), {
-        marketplaceId: null,
-        resource: { type: 'network', id: network.name },
-        workflowId: provisionerWorkflowId(network.name),
-        reason: 'TRANSACTION_FAILED',
-        detail: input,
-      });
-      const batchId = newId('walletBatch');
-      await sql`
-        update wallets set batch_id = ${batchId}, updated_at = now()
-        where batch_id = ${input.batch_id} and status = 'PROVISIONING'`.execute(pool(orm));
-      return { batch_id: batchId, size: 1 };
-    },
+    provisioningNeedsAttention: (input: Unprovisioned): Promise<Batch> => putBehind(deps, input),
 
     /** Wakes the wallets' workflows, and the orders that wait for these wallets. */
     async wakeProvisioned({ batch_id }: { batch_id: string }): Promise<void> {
@@ -109,6 +95,28 @@ export function createProvisioningActivities(deps: Deps) {
         await signalIfOpen(client, orderWorkflowId(id), orderWakeSignal, [{ cause: 'WALLET' }]);
     },
   };
+}
+
+interface Unprovisioned {
+  readonly batch_id: string;
+  readonly reason: string;
+  readonly detail: string;
+}
+
+async function putBehind({ orm, network, log }: Deps, input: Unprovisioned): Promise<Batch> {
+  log.error({ batch_id: input.batch_id, reason: input.reason }, 'provisioning.failed');
+  await raiseAttention(pool(orm), {
+    marketplaceId: null,
+    resource: { type: 'network', id: network.name },
+    workflowId: provisionerWorkflowId(network.name),
+    reason: 'TRANSACTION_FAILED',
+    detail: { ...input },
+  });
+  const batchId = newId('walletBatch');
+  await sql`
+    update wallets set batch_id = ${batchId}, updated_at = now()
+    where batch_id = ${input.batch_id} and status = 'PROVISIONING'`.execute(pool(orm));
+  return { batch_id: batchId, size: 1 };
 }
 
 async function oldestBatch(trx: Sql): Promise<Batch | null> {

@@ -12,6 +12,7 @@ import { newId } from '../../domain/ids.ts';
 import { walletWorkflowId } from '../../domain/workflow-ids.ts';
 import { type Network, startNetwork } from '../contract/network.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 
 const MARKET = 'mkt_1';
 const XLM = 10_000_000n;
@@ -56,6 +57,8 @@ async function order(status: string, parties: { buyer?: string; seller?: string;
 describe('closing a wallet', () => {
   const begin = (id: string) => createClosingActivities({ orm }).beginClosing({ wallet_id: id });
   const abandon = (id: string) => createClosingActivities({ orm }).abandonClosing({ wallet_id: id });
+  const waitingForLocks = async (): Promise<number> =>
+    (await sql<{ n: number }>`select count(*)::int as n from pg_locks where not granted`.execute(db)).rows[0]?.n ?? 0;
   const isClosing = async (id: string): Promise<boolean> =>
     (await sql<{ is: boolean }>`select closing_at is not null as is from wallets where id = ${id}`.execute(db)).rows[0]
       ?.is === true;
@@ -106,15 +109,22 @@ describe('closing a wallet', () => {
     const userId = newId('user');
     const id = await wallet('USER', userId);
     let closing: Promise<unknown> = Promise.resolve();
+    let over = false;
     await inTransaction(orm, async (trx) => {
       await demandOpenWallets(trx, [userId]);
-      closing = begin(id).catch((error: unknown) => error);
+      closing = begin(id)
+        .catch((error: unknown) => error)
+        .finally(() => {
+          over = true;
+        });
       const made = newId('order');
       await sql`
         insert into orders (id, marketplace_id, body_hash, buyer_id, seller_id, amount, asset, title, platform_fee_bps,
           auto, status, deadlines, due_times, metadata, created_at, updated_at)
         values (${made}, ${MARKET}, '', ${userId}, 'usr_y', 1, 'USDC', 'Logo', 0, false, 'ORDER_CREATED', '{}', '{}', '{}',
           now(), now())`.execute(trx);
+      // Either it stands in front of the lock, or it is over, which it must not be.
+      await eventually(async () => (await waitingForLocks()) > 0 || over);
     });
     expect(await closing).toMatchObject({ type: 'INVALID_STATE' });
     await sql`update orders set status = 'CLOSED' where buyer_id = ${userId}`.execute(db);
