@@ -64,6 +64,7 @@ export async function ensureSingletons(deps: Deps): Promise<void> {
       taskQueue: `${taskQueuePrefix}orders`,
       args: [input],
       workflowIdConflictPolicy: 'USE_EXISTING',
+      staticSummary: `${type} of ${network.name}`,
     });
   await Promise.all([
     start('chainReader', chainReaderWorkflowId(network.name)),

@@ -90,6 +90,7 @@ async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
     workflowId: orderWorkflowId(orderId),
     taskQueue: `${deps.taskQueuePrefix}orders`,
     args: [{ order_id: orderId, task_queue_prefix: deps.taskQueuePrefix, resume: true }],
+    staticSummary: `order ${orderId}`,
     signal: orderWakeSignal,
     signalArgs: [{ cause: 'RESUME' }],
   });
@@ -117,6 +118,7 @@ async function ensureOrder(deps: Deps, orderId: string): Promise<void> {
     workflowId: orderWorkflowId(orderId),
     taskQueue: `${deps.taskQueuePrefix}orders`,
     args: [{ order_id: orderId, task_queue_prefix: deps.taskQueuePrefix, resume: true }],
+    staticSummary: `order ${orderId}`,
     workflowIdConflictPolicy: 'USE_EXISTING',
   });
 }

@@ -29,6 +29,7 @@ export async function signalWallet(deps: WakeDeps, walletId: string, signal: Sig
     args: [input],
     signal,
     signalArgs: [],
+    staticSummary: `wallet ${walletId}`,
     typedSearchAttributes: [{ key: WALLET_ID, value: walletId }],
   });
 }

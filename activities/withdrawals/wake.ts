@@ -20,6 +20,7 @@ export async function ensurePayment(
     workflowId: paymentWorkflowId(payment),
     taskQueue: `${deps.taskQueuePrefix}orders`,
     args: [input],
+    staticSummary: paymentWorkflowId(payment),
     workflowIdConflictPolicy: 'USE_EXISTING',
   });
 }
