@@ -4,13 +4,14 @@ import { closeWalletUpdate } from '../../workflows/messages.ts';
 import { WAIT, fundedUser, readyUser } from '../support/flows.ts';
 import { type PaymentBody, key, paid, to, untilPayment, withdraw } from '../support/payments.ts';
 import type { Call } from '../support/stack.ts';
-import { type Scenario, type Scenarios, type Scene, refused } from './scene.ts';
+import { type Scenario, type Scenarios, type Scene, parties, refused } from './scene.ts';
 
 const withdrawalId = (id: string): string => paymentWorkflowId({ type: 'withdrawal', id });
 
-/** Asks for a withdrawal to another user of the marketplace. */
-async function asked(api: Call): Promise<string> {
-  const [user, other] = await Promise.all([fundedUser(api, '30'), readyUser(api)]);
+/** Asks for a withdrawal to another user of the marketplace. @param meanwhile what happens just before */
+async function asked(api: Call, meanwhile: () => Promise<unknown> = async () => null): Promise<string> {
+  const [user, other] = await parties(api, '30');
+  await meanwhile();
   const request = { user_id: user.id, amount: '12.5', destination: to(other.wallet.address ?? '') };
   return (await withdraw(api, request)).body.id;
 }
@@ -22,7 +23,7 @@ async function person(scene: Scene, api: Call, name: string): Promise<Call> {
 }
 
 async function withdrawn({ api }: Scene): Promise<string> {
-  const [user, other] = await Promise.all([fundedUser(api, '30'), readyUser(api)]);
+  const [user, other] = await parties(api, '30');
   const { id } = await paid(api, user.id, '12.5', to(other.wallet.address ?? ''));
   return withdrawalId(id);
 }
@@ -47,8 +48,9 @@ async function withdrawalCanceled({ createMarketplace }: Scene): Promise<string>
 
 /** The network never takes it: proved dead, the money is available again. */
 async function withdrawalDead({ api, control }: Scene): Promise<string> {
-  await control('POST', '/control/faults', { name: 'try_again_later', match: { face: 'core' } });
-  const id = await asked(api);
+  const id = await asked(api, () =>
+    control('POST', '/control/faults', { name: 'try_again_later', match: { face: 'core' } }),
+  );
   await untilPayment(api, id, 'SUBMITTED');
   const { closed_at: closedAt } = (await control('GET', '/control/clock')) as { closed_at: number };
   await control('POST', '/control/ledgers/close', { close_time: closedAt + 3_600 });
