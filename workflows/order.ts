@@ -176,14 +176,16 @@ async function advance(life: Life, operations: OrderOperations, gate: VerbGate):
     const before = life.state;
     const run = operations[verb];
     await gate.system(verb, () => run(systemRequest(verb, 'AUTO')));
+    // A worker that died with a task in hand may have begun it on the row, and this history never heard of that.
+    await gate.adopt(operations.adopt);
     const { state } = life;
-    if (state?.operation?.status === 'FAILED') {
+    // Waiting for a deposit or a wallet: the next message decides.
+    if (state === before || state?.waiting_for != null) return;
+    if (state?.operation?.status === 'FAILED' || state?.status === before?.status) {
       life.autoAgainAt = life.clock.now() + Math.min(AUTO_RETRY_MS * 2 ** life.failures, AUTO_RETRY_MAX_MS);
       life.failures += 1;
       return;
     }
-    // Waiting for a deposit or a wallet: the next message decides.
-    if (state === before || state?.waiting_for != null) return;
     life.failures = 0;
   }
 }

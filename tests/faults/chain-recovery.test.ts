@@ -6,11 +6,15 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { pino } from 'pino';
+import type { Deps } from '../../activities/context.ts';
+import { createOrderActivities } from '../../activities/index.ts';
 import { createReconcileActivities } from '../../activities/wallets/reconcile.ts';
 import { withClient } from '../../cli/stack/postgres.ts';
 import { loadConfig } from '../../config/config.ts';
 import { openOrm } from '../../db/orm.ts';
 import { createDeps } from '../../worker/deps.ts';
+import { orderWakeSignal } from '../../workflows/messages.ts';
+import { asActivity } from '../support/activity.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
   type OrderBody,
@@ -61,17 +65,19 @@ const rows = <T>(text: string, ...values: unknown[]): Promise<T[]> =>
 
 const lose = (orderId: string) => client.workflow.getHandle(`order/${orderId}`).terminate('lost');
 
-/** One look of what reconciles, at everything however young. */
-async function reconcile(): Promise<void> {
+/** Runs activities in this process, over the stack's database and providers. */
+async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> {
   const config = loadConfig(stack.env, 'worker');
   const orm = await openOrm({ url: config.database.url, poolMax: 2 });
   try {
-    const deps = createDeps(config, { orm, client, log: pino({ level: 'silent' }) });
-    await createReconcileActivities(deps).reconcile({ older_than_s: 0 });
+    return await work(createDeps(config, { orm, client, log: pino({ level: 'silent' }) }));
   } finally {
     await orm.close();
   }
 }
+
+/** One look of what reconciles, at everything however young. */
+const reconcile = () => withDeps((deps) => createReconcileActivities(deps).reconcile({ older_than_s: 0 }));
 
 async function escrowed(): Promise<OrderBody> {
   const order = await createOrder(market.api, buyer, seller);
@@ -180,4 +186,31 @@ test('an order whose time is over is closed though its workflow was lost', async
     { timeoutMs: 120_000 },
   );
   expect(await getOrder(api, order.id)).toMatchObject({ final_status: 'EXPIRED', reservation: null });
+}, 240_000);
+
+test('a step that a dying worker began on the row, unheard of in the history, is taken up', async () => {
+  const { api } = market;
+  // The seller's wallet cannot be created: the order waits for it, its money reserved.
+  await control('POST', '/faults', { name: 'try_again_later' });
+  const { body: late } = await api<{ id: string }>('POST', '/users', { external_user_id: `u-${randomUUID()}` });
+  const order = await createOrder(api, buyer, late, { auto: true });
+  await eventually(async () => (await getOrder(api, order.id)).waiting_for === 'WALLET', { timeoutMs: 120_000 });
+  await stack.killWorker();
+  const workflowId = `order/${order.id}`;
+  const operation = {
+    operation_id: `op_${randomUUID()}`,
+    cause: 'API',
+    request_id: null,
+    actor: null,
+    reason: null,
+  } as const;
+  await withDeps((deps) =>
+    asActivity(workflowId, 1, () =>
+      createOrderActivities(deps).beginOperation({ order_id: order.id, verb: 'escrow', ...operation }),
+    ),
+  );
+  await control('DELETE', '/faults');
+  await stack.startWorker();
+  await client.workflow.getHandle(workflowId).signal(orderWakeSignal, { cause: 'WALLET' });
+  expect(await untilStatus(api, order.id, 'IN_PROGRESS')).toMatchObject({ attention: null });
 }, 240_000);
