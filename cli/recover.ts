@@ -88,24 +88,33 @@ async function resume(deps: RecoverDeps, kind: Resumable, id: string): Promise<'
     return 'started';
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    if (kind.wake !== undefined) {
-      const [signal, ...args] = kind.wake;
-      await deps.client.workflow.getHandle(workflowId).signal(signal, ...args);
-    }
+    await wake(deps, kind, id);
     return 'running';
   }
 }
 
-/** As far as Temporal's index has heard of them. */
+async function wake({ client }: RecoverDeps, kind: Resumable, id: string): Promise<void> {
+  if (kind.wake === undefined) return;
+  const [signal, ...args] = kind.wake;
+  await client.workflow.getHandle(kind.workflowId(id)).signal(signal, ...args);
+}
+
+/**
+ * Those that run, as far as Temporal's index has heard of them: one whose row is over, because Temporal was restored, is
+ * told to look at it. @returns ids that the rows do not know
+ */
 async function withoutRow(deps: RecoverDeps, kind: Resumable): Promise<string[]> {
   const query = `WorkflowType = '${kind.type}' and ExecutionStatus = 'Running'`;
   const missing: string[] = [];
   let page: string[] = [];
   const look = async (): Promise<void> => {
-    const { rows } = await sql<{ id: string }>`
-      select id from ${sql.table(kind.table)} where id = any(${page}::text[])`.execute(pool(deps.orm));
+    const { rows } = await sql<{ id: string; open: boolean }>`
+      select id, ${kind.open} as open from ${sql.table(kind.table)} where id = any(${page}::text[])`.execute(
+      pool(deps.orm),
+    );
     const known = new Set(rows.map(({ id }) => id));
     missing.push(...page.filter((id) => !known.has(id)));
+    for (const { id, open } of rows) if (!open) await wake(deps, kind, id);
     page = [];
   };
   for await (const { workflowId } of deps.client.workflow.list({ query })) {

@@ -5,8 +5,8 @@
 import { type SearchAttributePair, defineSearchAttributeKey } from '@temporalio/common';
 import { type RawBuilder, sql } from 'kysely';
 import type { Deps } from '../activities/context.ts';
-import { orderWorkflowId, paymentWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
-import type { OrderInput, PaymentInput, WalletInput } from '../workflows/messages.ts';
+import { disputeWorkflowId, orderWorkflowId, paymentWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
+import type { DisputeInput, OrderInput, PaymentInput, WalletInput } from '../workflows/messages.ts';
 import { orderWakeSignal, walletWakeSignal } from '../workflows/messages.ts';
 
 export interface Resumable {
@@ -66,6 +66,13 @@ export const RESUMABLE: readonly Resumable[] = [
     }),
     searchAttributes: (id) => [{ key: ORDER_ID, value: id }],
     wake: [orderWakeSignal.name, { cause: 'RESUME' }],
+  },
+  {
+    type: 'dispute',
+    workflowId: disputeWorkflowId,
+    table: 'disputes',
+    open: sql`status not in ('RESOLVED', 'WITHDRAWN')`,
+    input: (id, { taskQueuePrefix }): DisputeInput => ({ dispute_id: id, task_queue_prefix: taskQueuePrefix }),
   },
   payment('withdrawal'),
   payment('adjustment'),

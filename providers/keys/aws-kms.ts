@@ -2,7 +2,7 @@
  * A key-encryption key in AWS KMS: data keys travel there to be wrapped and unwrapped, the key itself never leaves it.
  * Credentials and endpoint come from where the AWS SDK looks for them (environment, role of the machine or pod).
  */
-import type { KMSClient } from '@aws-sdk/client-kms';
+import type * as Kms from '@aws-sdk/client-kms';
 import { ProviderError } from '../errors.ts';
 import { KEY_BYTES } from './aes-gcm.ts';
 import { type KeyEncryptionKey, VaultError } from './port.ts';
@@ -42,8 +42,8 @@ export function createAwsKmsKey({ id, arn }: AwsKmsOptions): KeyEncryptionKey {
   };
 }
 
-type Sdk = Pick<typeof import('@aws-sdk/client-kms'), 'DecryptCommand' | 'EncryptCommand'> & {
-  readonly client: KMSClient;
+type Sdk = Pick<typeof Kms, 'DecryptCommand' | 'EncryptCommand'> & {
+  readonly client: Kms.KMSClient;
 };
 
 /** Loaded by those who use it, and once: the client is large. */

@@ -8,7 +8,6 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { StrKey } from '@stellar/stellar-sdk/base';
 import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { sql } from 'kysely';
@@ -23,10 +22,7 @@ import { resolveTemporalBinary } from '../../cli/stack/temporal-binary.ts';
 import { registerNamespace, temporalProcess } from '../../cli/stack/temporal.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
-import { loadConfig } from '../../config/config.ts';
 import { parseAmount } from '../../domain/money.ts';
-import { unbox } from '../../providers/keys/aes-gcm.ts';
-import { addressOfSeed } from '../../providers/keys/ed25519.ts';
 import { claimCluster, clusterFence } from '../../worker/cluster.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
@@ -42,6 +38,7 @@ import {
   untilStatus,
   verb,
 } from '../support/flows.ts';
+import { unfolded, walletSecrets } from '../support/secrets.ts';
 import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -219,8 +216,8 @@ async function runFenced(fence: ReturnType<typeof clusterFence>): Promise<unknow
 test('Temporal is restored to an older state: workflows learn from their rows what they did since', async () => {
   const { api } = market;
   const [buyer, seller] = await Promise.all([fundedUser(api, '1000'), readyUser(api)]);
-  const older = await createOrder(api, buyer, seller);
-  await verb(api, older.id, 'reserve');
+  const [older, canceled] = await Promise.all([createOrder(api, buyer, seller), createOrder(api, buyer, seller)]);
+  await Promise.all([older, canceled].map(({ id }) => verb(api, id, 'reserve')));
   await stopServices();
   await temporal.save();
   await startServices();
@@ -228,6 +225,7 @@ test('Temporal is restored to an older state: workflows learn from their rows wh
   await untilStatus(api, older.id, 'ESCROW_FUNDING');
   await insist(api, `/orders/${older.id}/escrow/fund`, {});
   await untilStatus(api, older.id, 'IN_PROGRESS');
+  await insist(api, `/orders/${canceled.id}/cancel`, { reason: 'no longer needed' });
   const [late, newcomer] = await Promise.all([createOrder(api, buyer, seller), readyUser(api)]);
   await insist(api, `/orders/${late.id}/reserve`, {});
   await stopServices();
@@ -245,6 +243,11 @@ test('Temporal is restored to an older state: workflows learn from their rows wh
   for (const order of await Promise.all([older, late].map(release)))
     expect(order).toMatchObject({ final_status: 'RELEASED', attention: null });
   expect(await balance(api, buyer.id)).toMatchObject({ total: '950', reserved: '0', in_escrow: '0' });
+  // It was over already, and its workflow ran again.
+  await withTemporal(async (client) => {
+    const handle = client.workflow.getHandle(`order/${canceled.id}`);
+    await eventually(async () => (await handle.describe()).status.name === 'COMPLETED', PATIENCE);
+  }, NEW_NAMESPACE);
   await expectCoherent(stack);
 }, 400_000);
 
@@ -335,8 +338,10 @@ test('the database is restored to an older state: what the chain did since is fo
   // The books equal the chain, and say themselves what is not covered: the two fundings that happened already.
   const { violations } = await checkCoherence(coherenceOptions(stack.env));
   expect(violations.map(({ invariant }) => invariant)).toEqual(['L4']);
-  const { custody, liabilities } = violations[0]?.detail as { custody: string; liabilities: string };
-  expect(BigInt(liabilities) - BigInt(custody)).toBe(parseAmount('50'));
+  const missing = violations.map(
+    ({ detail }) => BigInt(String(detail['liabilities'])) - BigInt(String(detail['custody'])),
+  );
+  expect(missing).toEqual([parseAmount('50')]);
 
   // Until an operator says that he has seen to it.
   const settled = await orchestrator('recover', 'settle', hashes[2] ?? '', '--note', 'the release was booked by hand');
@@ -344,42 +349,6 @@ test('the database is restored to an older state: what the chain did since is fo
   expect(await attention(hashes[2] ?? '')).toEqual([]);
   expect(await attention(hashes[1] ?? '')).toMatchObject([{ reason: 'BOOKS_DIFFER' }]);
 }, 400_000);
-
-/** Every secret of a wallet, in every form in which it could have got out. */
-async function secrets(): Promise<string[]> {
-  const keys = loadConfig({ ...stack.env, TASK_QUEUES: 'signing' }, 'worker').signing?.vaultKeys ?? [];
-  const [key] = keys;
-  if (key?.kind !== 'local') throw new Error('the stack has a key of its own');
-  const { rows } = await withOrm((orm) =>
-    sql<{ id: string; address: string; ciphertext: string }>`
-      select wallet_id as id, public_key as address, ciphertext from wallet_keys`.execute(pool(orm)),
-  );
-  const network = stack.env['NETWORK_PASSPHRASE'] ?? '';
-  return rows.flatMap(({ id, address, ciphertext }) => {
-    const [version, keyId, wrapped = '', sealed = ''] = ciphertext.split('.');
-    const aad = (...parts: unknown[]): Buffer => Buffer.from(JSON.stringify([version, ...parts, network, id, address]));
-    const dataKey = Buffer.from(unbox(key.key, Buffer.from(wrapped, 'base64url'), aad('data-key', keyId)));
-    const seed = Buffer.from(unbox(dataKey, Buffer.from(sealed, 'base64url'), aad('seed')));
-    if (addressOfSeed(seed) !== address) throw new Error(`not the seed of ${address}`);
-    return [
-      StrKey.encodeEd25519SecretSeed(seed),
-      ...[seed, dataKey].flatMap((bytes) => [
-        bytes.toString('hex'),
-        // without padding, so that it is also found in the middle of something longer
-        bytes.toString('base64').replaceAll('=', ''),
-        bytes.toString('base64url'),
-        bytes.toString('latin1'),
-        JSON.stringify([...bytes]).slice(1, -1),
-      ]),
-    ];
-  });
-}
-
-/** Base64 inside of what is searched is searched as well: payloads of histories, envelopes. */
-function unfolded(text: string): string {
-  const inner = text.match(/[A-Za-z0-9+/]{40,}={0,2}/g) ?? [];
-  return [text, ...inner.map((part) => Buffer.from(part, 'base64').toString('latin1'))].join('\n');
-}
 
 test('no key of a wallet is in a history, a log, or any table but as a ciphertext (F70)', async () => {
   const places = new Map<string, string>();
@@ -402,7 +371,7 @@ test('no key of a wallet is in a history, a log, or any table but as a ciphertex
     }
     return rows.length;
   });
-  const forms = await secrets();
+  const forms = await withOrm((orm) => walletSecrets(orm, stack.env));
   expect(forms.length).toBeGreaterThan(50);
   expect(tables).toBeGreaterThan(20);
   expect(places.size).toBeGreaterThan(tables + 20);
@@ -415,7 +384,7 @@ test('no key of a wallet is in a history, a log, or any table but as a ciphertex
 }, 120_000);
 
 test('only a worker of the signing queue needs keys, and it does not start with the wrong ones', async () => {
-  const others = { ...environment, TASK_QUEUES: 'orders,chain', VAULT_KEYS: '', SPONSOR_SECRET: '' };
+  const others = { ...environment, TASK_QUEUES: 'chain', VAULT_KEYS: '', SPONSOR_SECRET: '' };
   const keyless = await stack.startAnotherWorker(others);
   await keyless.kill('SIGTERM');
   const wrong = { ...environment, VAULT_KEYS: `k1:${randomBytes(32).toString('base64')}` };
