@@ -6,20 +6,12 @@
  * The chain is touched at the decision, not before: a release is approve + release, a refund or a split is dispute +
  * resolve. What is true is the row; it exists before the workflow starts, which so can start from it in mid-life.
  */
-import {
-  allHandlersFinished,
-  condition,
-  proxyActivities,
-  proxyLocalActivities,
-  setCurrentDetails,
-  setHandler,
-  uuid4,
-} from '@temporalio/workflow';
+import { allHandlersFinished, condition, setCurrentDetails, setHandler, uuid4 } from '@temporalio/workflow';
 import type { DisputeActivities } from '../activities/disputes/index.ts';
 import { isCommitted } from '../domain/dispute/decision.ts';
 import { isDisputeOver } from '../domain/dispute/machine.ts';
 import type { DisputeState } from '../domain/dispute/shapes.ts';
-import { type ChainPart, createChainDriver } from './chain-driver.ts';
+import { type ChainDriver, type ChainPart, createChainDriver } from './chain-driver.ts';
 import { createClock } from './clock.ts';
 import { asRefusal } from './failure.ts';
 import {
@@ -34,6 +26,7 @@ import {
   withdrawDisputeUpdate,
 } from './messages.ts';
 import { releaseParts, resolveParts } from './order-chain.ts';
+import { localSteps, steps } from './worded.ts';
 
 /** Money that waits to be paid out. */
 const PRIORITY = 1;
@@ -42,21 +35,12 @@ const DEADLINE_RETRY_MS = 60_000;
 
 export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): Promise<void> {
   const { db, compensation } = activitiesOf(task_queue_prefix);
-  const clock = createClock();
-  let state: DisputeState | null = null;
-  /** task queue of the escrow gateway, when it is not the usual one */
-  let prepare_on: 'chain' | undefined;
-  let notBefore = 0;
-  let woken = false;
-
-  const settled = (next: DisputeState): void => {
-    state = next;
-    clock.sync(next.clock_offset_ms);
-    setCurrentDetails(details(next));
-  };
-  const current = (): DisputeState => {
-    if (state === null) throw new TypeError('the dispute is not loaded');
-    return state;
+  const life = createLife();
+  const { current, settled } = life;
+  const load = async (): Promise<void> => {
+    const { prepare_on, ...row } = await db.loadDispute({ dispute_id });
+    life.prepareOn = prepare_on;
+    settled(row);
   };
   const driver = createChainDriver({
     task_queue_prefix,
@@ -64,33 +48,7 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     park: async ({ operation_id: _operation, ...why }) => settled(await db.parkDispute({ dispute_id, ...why })),
     unpark: async () => settled(await db.unparkDispute({ dispute_id })),
   });
-  const answering = async (change: Promise<DisputeState>): Promise<DisputeAnswer> => {
-    try {
-      settled(await change);
-    } catch (error) {
-      throw asRefusal(error) ?? error;
-    }
-    return { dispute_id, status: current().status };
-  };
-
-  setHandler(assignDisputeUpdate, (request) => answering(db.assignDispute(request)));
-  setHandler(withdrawDisputeUpdate, (request) => answering(db.withdrawDispute(request)));
-  setHandler(resolveDisputeUpdate, (request) => answering(db.beginResolution(request)));
-  const repairs = [
-    [retryDisputeUpdate, 'retry'],
-    [giveUpDisputeUpdate, 'give_up'],
-  ] as const;
-  for (const [update, repair] of repairs) {
-    const handler = async (_request: RetryRequest): Promise<DisputeAnswer> => {
-      await driver.repair(repair);
-      return { dispute_id, status: current().status };
-    };
-    setHandler(update, handler, { validator: (_request: RetryRequest) => driver.demand(repair) });
-  }
-  setHandler(clockAdvancedSignal, ({ offset_ms }) => {
-    clock.sync(offset_ms);
-    woken = true;
-  });
+  listen(dispute_id, db, driver, life);
 
   await load();
   while (!isDisputeOver(current().status)) {
@@ -98,27 +56,22 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
       await resolve();
       continue;
     }
-    const wait = dueInMs();
-    const changed = () => woken || current().status === 'RESOLVING' || isDisputeOver(current().status);
+    const wait = life.dueInMs();
+    const changed = () => life.woken || current().status === 'RESOLVING' || isDisputeOver(current().status);
     if (wait === null) await condition(changed);
-    else if (!(await condition(changed, wait))) await atDeadline();
-    woken = false;
+    else if (!(await condition(changed, wait, { summary: 'nobody decided in time' }))) await atDeadline();
+    life.woken = false;
   }
   await compensation.tellOrder({ dispute_id, order_id: current().order_id });
   await condition(allHandlersFinished);
-
-  async function load(): Promise<void> {
-    const { prepare_on: queue, ...row } = await db.loadDispute({ dispute_id });
-    prepare_on = queue;
-    settled(row);
-  }
 
   /** Drives the decision on from where the row says it is, transaction by transaction. */
   async function resolve(): Promise<void> {
     const operation_id = current().operation?.id ?? '';
     if (current().operation?.status === 'PARKED') await driver.untilRetried(operation_id);
     for (let part = nextStep(current()); part !== null; part = nextStep(current())) {
-      const dead = await driver.drive(part, { operation_id, prepare_on, priority: PRIORITY });
+      const run = { operation_id, prepare_on: life.prepareOn, priority: PRIORITY };
+      const dead = await driver.drive(part, run);
       if (dead === null) await load();
       else settled(await compensation.failResolution({ dispute_id, operation_id, ...dead }));
     }
@@ -131,14 +84,73 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
       settled(await db.beginDefault(request));
     } catch (error) {
       if (asRefusal(error) === null) throw error;
-      notBefore = clock.now() + DEADLINE_RETRY_MS;
+      life.retryDeadlineLater();
     }
   }
+}
 
-  function dueInMs(): number | null {
-    const { due_at } = current();
-    return due_at === null ? null : Math.max(0, Math.max(Date.parse(due_at), notBefore) - clock.now());
+/** What the workflow knows of its row, and of time. */
+function createLife() {
+  const clock = createClock();
+  let state: DisputeState | null = null;
+  let notBefore = 0;
+  const current = (): DisputeState => {
+    if (state === null) throw new TypeError('the dispute is not loaded');
+    return state;
+  };
+  return {
+    woken: false,
+    /** task queue of the escrow gateway, when it is not the usual one */
+    prepareOn: undefined as 'chain' | undefined,
+    clock,
+    current,
+    settled: (next: DisputeState): void => {
+      state = next;
+      clock.sync(next.clock_offset_ms);
+      setCurrentDetails(details(next));
+    },
+    retryDeadlineLater: (): void => {
+      notBefore = clock.now() + DEADLINE_RETRY_MS;
+    },
+    dueInMs: (): number | null => {
+      const { due_at } = current();
+      return due_at === null ? null : Math.max(0, Math.max(Date.parse(due_at), notBefore) - clock.now());
+    },
+  };
+}
+
+function listen(
+  dispute_id: string,
+  db: ReturnType<typeof activitiesOf>['db'],
+  driver: Pick<ChainDriver, 'demand' | 'repair'>,
+  life: ReturnType<typeof createLife>,
+): void {
+  const answering = async (change: Promise<DisputeState>): Promise<DisputeAnswer> => {
+    try {
+      life.settled(await change);
+    } catch (error) {
+      throw asRefusal(error) ?? error;
+    }
+    return { dispute_id, status: life.current().status };
+  };
+  setHandler(assignDisputeUpdate, (request) => answering(db.assignDispute(request)));
+  setHandler(withdrawDisputeUpdate, (request) => answering(db.withdrawDispute(request)));
+  setHandler(resolveDisputeUpdate, (request) => answering(db.beginResolution(request)));
+  const repairs = [
+    [retryDisputeUpdate, 'retry'],
+    [giveUpDisputeUpdate, 'give_up'],
+  ] as const;
+  for (const [update, repair] of repairs) {
+    const handler = async (_request: RetryRequest): Promise<DisputeAnswer> => {
+      await driver.repair(repair);
+      return { dispute_id, status: life.current().status };
+    };
+    setHandler(update, handler, { validator: (_request: RetryRequest) => driver.demand(repair) });
   }
+  setHandler(clockAdvancedSignal, ({ offset_ms }) => {
+    life.clock.sync(offset_ms);
+    life.woken = true;
+  });
 }
 
 /** The transaction that comes next, or null when nothing is to be driven. */
@@ -157,12 +169,12 @@ function nextStep(state: DisputeState): ChainPart | null {
 function activitiesOf(prefix: string) {
   return {
     // Short database work inside updates.
-    db: proxyLocalActivities<DisputeActivities>({
+    db: localSteps<DisputeActivities>({
       startToCloseTimeout: '10s',
       retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
     }),
     // What an operator is to see by name.
-    compensation: proxyActivities<DisputeActivities>({
+    compensation: steps<DisputeActivities>({
       taskQueue: `${prefix}orders`,
       startToCloseTimeout: '10s',
       retry: { initialInterval: '500ms', maximumInterval: '20s' },

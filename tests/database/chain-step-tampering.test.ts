@@ -184,7 +184,14 @@ test('the order is parked with the decoded difference', async () => {
   const { parkOperation, unparkOperation } = createOrderActivities(world.process.deps);
   const operation = { order_id: orderId, operation_id: order?.operation.id ?? '' };
   await asActivity(step.workflowId, 1, () =>
-    parkOperation({ ...operation, reason: 'ENVELOPE_REJECTED', message: '', detail: { differences }, step: 'fund' }),
+    parkOperation({
+      ...operation,
+      reason: 'ENVELOPE_REJECTED',
+      message: '',
+      detail: { differences },
+      step: 'fund',
+      repairs: ['retry'],
+    }),
   );
   const [attention] = await world.rows<{ detail: { detail: { differences: Difference[] } } }>(
     'select detail from attention where resource_id = $1 and cleared_at is null',
