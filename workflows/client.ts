@@ -318,6 +318,7 @@ function walletCalls({ client, options, taskQueue, guarded }: Context) {
           workflowId: provisionerWorkflowId(options.network),
           taskQueue,
           args: [{ network: options.network, task_queue_prefix: options.taskQueuePrefix }],
+          staticSummary: `provisioner of ${options.network}`,
           signal: provisionSignal,
           signalArgs: [],
         });

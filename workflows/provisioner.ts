@@ -6,7 +6,6 @@ import {
   condition,
   continueAsNew,
   proxyActivities,
-  proxyLocalActivities,
   setCurrentDetails,
   setHandler,
   workflowInfo,
@@ -16,6 +15,7 @@ import type { WalletActivities } from '../activities/wallets/index.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import { type ProvisionerInput, provisionSignal } from './messages.ts';
+import { localSteps } from './worded.ts';
 
 const EVENTS_MAX = 500;
 /** After one that could not be created: something outside has to change first. */
@@ -45,7 +45,7 @@ export async function provisioner(input: ProvisionerInput): Promise<void> {
     if (hopeless.has(batch.batch_id) && paused !== batch.batch_id) {
       // Nobody else waits. Who comes meanwhile goes first.
       paused = batch.batch_id;
-      await condition(() => asked, PAUSE_AFTER_FAILURE);
+      await condition(() => asked, PAUSE_AFTER_FAILURE, { summary: 'something outside has to change first' });
       continue;
     }
     paused = null;
@@ -84,7 +84,7 @@ export async function provisioner(input: ProvisionerInput): Promise<void> {
 
 function activitiesOf(prefix: string) {
   const retry = { initialInterval: '500ms', maximumInterval: '20s' } as const;
-  const db = proxyLocalActivities<WalletActivities>({ startToCloseTimeout: '10s', retry });
+  const db = localSteps<WalletActivities>({ startToCloseTimeout: '10s', retry });
   const { setBirthCursors } = proxyActivities<WalletActivities>({
     taskQueue: `${prefix}chain`,
     summary: 'where the streams begin',

@@ -11,7 +11,6 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   proxyActivities,
-  proxyLocalActivities,
   setCurrentDetails,
   setHandler,
   workflowInfo,
@@ -34,6 +33,7 @@ import {
   walletWakeSignal,
 } from './messages.ts';
 import { walletCare } from './wallet-care.ts';
+import { localSteps } from './worded.ts';
 
 /** A creation that was refused leaves a workflow without a wallet: it ends itself when none comes. */
 const CREATION_LIMIT = '1 minute';
@@ -60,7 +60,7 @@ export async function wallet(input: WalletInput): Promise<void> {
     life.woken = true;
   });
 
-  await condition(() => creation !== 'AWAITED', CREATION_LIMIT);
+  await condition(() => creation !== 'AWAITED', CREATION_LIMIT, { summary: 'it was not created' });
   await condition(() => creation !== 'RUNNING');
   if (creation === 'DONE') {
     const ready = await provisioned();
@@ -101,7 +101,7 @@ export async function wallet(input: WalletInput): Promise<void> {
       setCurrentDetails(`**${status}**\n\n- address: ${address ?? 'none'}\n- recorded up to: ${cursor ?? 'nothing'}`);
       if (status !== 'PROVISIONING' && address !== null && cursor !== null) return { address, cursor, closing };
       if (!asked) await requestProvisioning();
-      await condition(() => life.woken, PROVISIONING_LOOK);
+      await condition(() => life.woken, PROVISIONING_LOOK, { summary: 'look whether it is provisioned' });
     }
   }
 }
@@ -157,7 +157,7 @@ async function tell(orderId: string): Promise<void> {
 
 /** Short database work is local; what leaves the process, and the stream, are activities of their own. */
 function activitiesOf(prefix: string) {
-  const db = proxyLocalActivities<WalletActivities>({
+  const db = localSteps<WalletActivities>({
     startToCloseTimeout: '10s',
     retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
   });

@@ -25,6 +25,7 @@ export function createProvisioningActivities(deps: Deps) {
         workflowId: provisionerWorkflowId(network.name),
         taskQueue: `${deps.taskQueuePrefix}orders`,
         args: [{ network: network.name, task_queue_prefix: deps.taskQueuePrefix }],
+        staticSummary: `provisioner of ${network.name}`,
         signal: provisionSignal,
         signalArgs: [],
       });
