@@ -6,6 +6,7 @@ import type { RepairOptions } from './repairs.ts';
 import type { DemoOptions } from './demo/demo.ts';
 import type { DevOptions } from './dev.ts';
 import type { RecoverOptions } from './recover.ts';
+import type { WhyOptions } from './why/why.ts';
 import { runApi, runMigrations, runWorker, type ServiceOptions } from './services.ts';
 
 const program = new Command('orchestrator').description('Escrow orchestration for marketplaces on Stellar');
@@ -98,6 +99,14 @@ program
   .action(async (id: string, options: RepairOptions) =>
     (await import('./repairs.ts')).runRepair('give_up', id, options),
   );
+
+program
+  .command('why')
+  .description('all about one resource on one screen: where it stands, what failed, what may be done')
+  .argument('<id|hash>', 'of an order, dispute, payment, escrow, contract, attention item or transaction')
+  .option('--json', 'one JSON object on one line')
+  .option(...ENV_FILE)
+  .action(async (id: string, options: WhyOptions) => (await import('./why/why.ts')).runWhy(id, options));
 
 const recovery = program
   .command('recover')
