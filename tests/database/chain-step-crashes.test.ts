@@ -133,4 +133,4 @@ test('an order survives the death of its process behind everything that its tran
   const landed = onChain().filter(({ accounts }) => accounts.includes(world.process.deps.sponsorAddress));
   const [stored] = await world.rows<{ n: number }>('select count(*)::int as n from chain_transactions');
   expect(landed).toHaveLength(stored?.n ?? 0);
-}, 240_000);
+}, 600_000);
