@@ -22,7 +22,9 @@ import { showWait } from './waiting.ts';
 
 /** The same bytes are sent again after this many looks without a trace: a node forgets a queued transaction. */
 const RESUBMIT_EVERY = 8;
-const FIRST_WAITS_MS = 400;
+/** Soon at first, where ledgers are quick; eight looks within the five seconds that a ledger of the network takes. */
+const FIRST_WAIT_MS = 120;
+const WAIT_GROWTH = 1.35;
 const LONGEST_WAIT_MS = 5_000;
 /** So often another provider, or the same one later, may still know what this one forgot. */
 const UNKNOWABLE_AFTER = 10;
@@ -73,7 +75,7 @@ async function settle(deps: Deps, id: string): Promise<ChainOutcome | Underprice
     if (isUnderpriced(deps, stored, answer, look)) return { status: 'UNDERPRICED', outer_hash: stored.outerHash ?? '' };
   }
   if (look.status === 'UNKNOWABLE' && attempt >= UNKNOWABLE_AFTER) throw await unknowable(deps, stored);
-  throw waitFor('PENDING', 'not in a ledger yet', Math.min(LONGEST_WAIT_MS, FIRST_WAITS_MS + attempt * 60));
+  throw waitFor('PENDING', 'not in a ledger yet', Math.min(LONGEST_WAIT_MS, Math.round(FIRST_WAIT_MS * WAIT_GROWTH ** attempt)));
 }
 
 /** What is known of it, for finding out what became of it. */
