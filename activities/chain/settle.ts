@@ -75,7 +75,11 @@ async function settle(deps: Deps, id: string): Promise<ChainOutcome | Underprice
     if (isUnderpriced(deps, stored, answer, look)) return { status: 'UNDERPRICED', outer_hash: stored.outerHash ?? '' };
   }
   if (look.status === 'UNKNOWABLE' && attempt >= UNKNOWABLE_AFTER) throw await unknowable(deps, stored);
-  throw waitFor('PENDING', 'not in a ledger yet', Math.min(LONGEST_WAIT_MS, Math.round(FIRST_WAIT_MS * WAIT_GROWTH ** attempt)));
+  throw waitFor(
+    'PENDING',
+    'not in a ledger yet',
+    Math.min(LONGEST_WAIT_MS, Math.round(FIRST_WAIT_MS * WAIT_GROWTH ** attempt)),
+  );
 }
 
 /** What is known of it, for finding out what became of it. */
