@@ -4,8 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import type { RepairOptions } from './repairs.ts';
 import type { DemoOptions } from './demo/demo.ts';
+import type { FailedEscrowOptions } from './demo/failed-escrow.ts';
 import type { DevOptions } from './dev.ts';
 import type { RecoverOptions } from './recover.ts';
+import type { ExportOptions } from './export.ts';
+import type { ReplayOptions } from './replay/replay.ts';
 import type { WhyOptions } from './why/why.ts';
 import { runApi, runMigrations, runWorker, type ServiceOptions } from './services.ts';
 
@@ -29,6 +32,12 @@ program
   .option('--input <file>', 'users and orders to play (docs/demo.md); default docs/demo-input.json')
   .option('--keep', 'leave everything running until Ctrl-C')
   .action(async (options: DemoOptions) => (await import('./demo/demo.ts')).runDemo(options));
+
+program
+  .command('demo:failed-escrow')
+  .description('a funding that the provider forges: explained, replayed, repaired, released')
+  .option('--json', 'end with one JSON object on one line')
+  .action(async (options: FailedEscrowOptions) => (await import('./demo/failed-escrow.ts')).runFailedEscrow(options));
 
 const ENV_FILE = ['--env-file <path>', 'file of NAME=value lines; variables that are set already win'] as const;
 for (const [name, description, run] of [
@@ -107,6 +116,25 @@ program
   .option('--json', 'one JSON object on one line')
   .option(...ENV_FILE)
   .action(async (id: string, options: WhyOptions) => (await import('./why/why.ts')).runWhy(id, options));
+
+program
+  .command('replay')
+  .description('a workflow once more, offline, on the code of this checkout: its steps, and the one that fails')
+  .argument('[id|hash]', 'what `why` takes, or the id of any workflow')
+  .option('--from-file <file>', 'a history that `export` or the temporal command wrote')
+  .option('--inspect', 'wait for a debugger on 127.0.0.1:9229')
+  .option('--json', 'one JSON object on one line')
+  .option(...ENV_FILE)
+  .action(async (id: string | undefined, options: ReplayOptions) =>
+    (await import('./replay/replay.ts')).runReplay(id, options),
+  );
+program
+  .command('export')
+  .description('the history of a workflow without personal data')
+  .argument('<id|hash>', 'what `why` takes, or the id of any workflow')
+  .option('--output <file>', 'default: standard output')
+  .option(...ENV_FILE)
+  .action(async (id: string, options: ExportOptions) => (await import('./export.ts')).runExport(id, options));
 
 const recovery = program
   .command('recover')
