@@ -5,6 +5,7 @@
  *   <!-- create FILE -->                    the block is the new file
  *   <!-- insert in FILE after: LINE -->     the block goes behind the only line that contains LINE
  *   <!-- replace in FILE: TEXT -->          the block takes the place of TEXT, which occurs once
+ *   <!-- execute: FILE -->                   Node runs this script of the project
  *   <!-- run: FILES -->                     the types fit, and these test files pass
  *   <!-- run and fail: FILES -->            these test files do not pass
  */
@@ -17,7 +18,7 @@ const execute = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, '../..');
 const LEFT_OUT = new Set(['node_modules', '.git', '.cache', '.orchestrator']);
 const STEP =
-  /<!-- (?<verb>create|insert in|replace in|run|run and fail)(?: (?<file>\S+))?(?: after)?(?:: (?<argument>.+?))? -->(?:\s*```\w*\n(?<block>[\s\S]*?)```)?/g;
+  /<!-- (?<verb>create|insert in|replace in|execute|run|run and fail)(?: (?<file>\S+))?(?: after)?(?:: (?<argument>.+?))? -->(?:\s*```\w*\n(?<block>[\s\S]*?)```)?/g;
 
 /** Copies the tree into an empty folder; node_modules are the ones that are here. */
 export async function copyTree(folder: string): Promise<void> {
@@ -47,6 +48,7 @@ export async function followGuide(folder: string, guide: string): Promise<number
         () => argument,
         () => block.trimEnd(),
       );
+    else if (verb === 'execute') await execute(process.execPath, [...process.execArgv, argument], { cwd: folder });
     else {
       await check(folder, argument.split(' '), verb === 'run');
       runs += 1;
