@@ -29,6 +29,14 @@ export async function workflowBundle(): Promise<string> {
   return path;
 }
 
+/** What a bundle is called in Temporal's histories, in health and in logs: the hash of its code. */
+export async function buildIdOf(codePath: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(codePath))
+    .digest('hex')
+    .slice(0, 16);
+}
+
 async function contentHash(): Promise<string> {
   const hash = createHash('sha256');
   const files: string[] = [];

@@ -7,10 +7,14 @@ export interface HealthServer {
   stop(): Promise<void>;
 }
 
-/** @param states state of Temporal's worker by task queue; `RUNNING` is healthy */
+/**
+ * @param states state of Temporal's worker by task queue; `RUNNING` is healthy
+ * @param buildId of the workflow code; null where none is run
+ */
 export async function startHealth(
   address: { readonly host: string; readonly port: number },
   states: () => Record<string, string>,
+  buildId: string | null,
 ): Promise<HealthServer> {
   const server = createServer((request, response) => {
     if (request.url !== '/health') {
@@ -20,7 +24,7 @@ export async function startHealth(
     const queues = states();
     const healthy = Object.values(queues).every((state) => state === 'RUNNING');
     response.writeHead(healthy ? 200 : 503, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ status: healthy ? 'ok' : 'stopping', task_queues: queues }));
+    response.end(JSON.stringify({ status: healthy ? 'ok' : 'stopping', build_id: buildId, task_queues: queues }));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -10,7 +10,7 @@ import { openOrm } from '../db/orm.ts';
 import type { TaskQueue } from '../domain/workflow-ids.ts';
 import { attemptInterceptor } from './attempts.ts';
 import { ensureDeploymentWallets, ensurePools, ensureSingletons } from './boot.ts';
-import { workflowBundle } from './bundle.ts';
+import { buildIdOf, workflowBundle } from './bundle.ts';
 import { claimCluster, clusterFence } from './cluster.ts';
 import { createDeps } from './deps.ts';
 import { startHealth } from './health.ts';
@@ -107,8 +107,10 @@ const options = (
 
 /** Only `orders` runs workflow code: one cache and one workflow thread per process. */
 async function workflowOptions(config: Config) {
+  const codePath = config.workflowBundlePath ?? (await workflowBundle());
   return {
-    workflowBundle: { codePath: config.workflowBundlePath ?? (await workflowBundle()) },
+    workflowBundle: { codePath },
+    buildId: await buildIdOf(codePath),
     maxCachedWorkflows: CACHED_WORKFLOWS,
     stickyQueueScheduleToStartTimeout: STICKY_TIMEOUT,
   };
@@ -134,8 +136,12 @@ async function serve(
   const relay = startRelay({ orm: deps.orm, log });
   if (config.taskQueues.includes('orders')) await ensureSingletons(deps);
   const states = () => Object.fromEntries(pollers.map(({ queue, worker }) => [queue, worker.getState()]));
-  const health = await startHealth({ host: config.http.host, port: config.http.healthPort }, states);
-  log.info({ task_queues: pollers.map(({ queue }) => queue), health_url: health.url }, 'worker.started');
+  const buildId = pollers.map(({ worker }) => worker.options.buildId).find((id) => id !== undefined) ?? null;
+  const health = await startHealth({ host: config.http.host, port: config.http.healthPort }, states, buildId);
+  log.info(
+    { task_queues: pollers.map(({ queue }) => queue), build_id: buildId, health_url: health.url },
+    'worker.started',
+  );
 
   const shutdown = async (): Promise<void> => {
     stopping = true;

@@ -90,7 +90,11 @@ test('while the provider’s history begins after the cursor nothing is credited
 
 test('a worker with the monitor switched off credits nothing; one that follows payments does', async () => {
   const silent = await system.startWorker({ DISABLE_BLOCKCHAIN_MONITOR: 'true' });
-  const health = (await (await fetch(`${silent.url}/health`)).json()) as { task_queues: Record<string, string> };
+  const health = (await (await fetch(`${silent.url}/health`)).json()) as {
+    build_id: string;
+    task_queues: Record<string, string>;
+  };
+  expect(health.build_id).toMatch(/^[0-9a-f]{16}$/);
   expect(Object.keys(health.task_queues)).not.toContain('payments');
   const { userId, walletId } = await system.createUser(marketplaceId);
   const { address } = await system.ready(walletId);
