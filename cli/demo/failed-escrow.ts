@@ -14,6 +14,8 @@ import { temporaryFolder } from '../stack/folders.ts';
 import { autoPorts } from '../stack/ports.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporalSource } from '../stack/temporal-source.ts';
+import { renderWhy } from '../why/render.ts';
+import type { Why } from '../why/report.ts';
 import { until } from './plays.ts';
 
 export interface FailedEscrowOptions {
@@ -84,8 +86,8 @@ async function play(stack: Stack, folder: string, say: (line: string) => void): 
   say(`${id}: funding is parked, ${parked.attention?.reason ?? 'without a reason'}`);
 
   const orchestrator = commandOf(stack);
-  say(`\n$ orchestrator why ${id}\n${await orchestrator('why', id)}`);
-  const explained = isExplained(await orchestrator('why', id, '--json'));
+  const why = JSON.parse(await orchestrator('why', id, '--json')) as Why;
+  say(`\n$ orchestrator why ${id}\n${renderWhy(why).join('\n')}\n`);
   const file = join(folder, 'history.json');
   await orchestrator('export', id, '--output', file);
   say(`$ orchestrator export ${id}\n$ orchestrator replay --from-file history.json`);
@@ -104,6 +106,7 @@ async function play(stack: Stack, folder: string, say: (line: string) => void): 
   say(`${id}: ${status} ${final ?? ''}`);
   const coherent = await booksAgree(stack);
   say(`coherent: ${coherent ? 'yes' : 'no'}`);
+  const explained = isExplained(why);
   const asExpected = explained && replayed && coherent && final === 'RELEASED';
   return { order_id: id, explained, replayed, status, final_status: final, coherent, as_expected: asExpected };
 }
@@ -154,14 +157,8 @@ async function control(stack: Stack, method: string, path: string, body?: unknow
 }
 
 /** It names the reason, what differed, and the way out. */
-function isExplained(output: string): boolean {
-  const why = JSON.parse(output) as {
-    readonly attention: readonly { readonly reason: string }[];
-    readonly differences: readonly unknown[];
-    readonly repairs: readonly string[];
-  };
-  return why.attention[0]?.reason === 'ENVELOPE_REJECTED' && why.differences.length > 0 && why.repairs.length > 0;
-}
+const isExplained = ({ attention, differences, repairs }: Why): boolean =>
+  attention[0]?.reason === 'ENVELOPE_REJECTED' && differences.length > 0 && repairs.length > 0;
 
 /** The code of this checkout does the same again, and the step that failed is marked. */
 function isReplayed(output: string): boolean {
