@@ -3,7 +3,7 @@
  * No I/O imports here. Amounts are decimal strings; times ISO.
  */
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { PartShares } from '../domain/dispute/shapes.ts';
+import type { SharesOfPart } from '../domain/dispute/shapes.ts';
 import type { DeadlineTerms } from '../domain/order/deadlines.ts';
 import type { Destination } from '../domain/payment/shapes.ts';
 import type {
@@ -138,8 +138,8 @@ export interface WithdrawDispute extends DisputeVerbRequest {
 }
 export interface ResolveDispute extends DisputeVerbRequest {
   readonly decision: DisputeDecision;
-  /** of each part in dispute, in its order */
-  readonly shares: readonly PartShares[];
+  /** of each part in dispute */
+  readonly shares: readonly SharesOfPart[];
   readonly note: string | null;
   readonly resolved_by: string;
 }

@@ -24,7 +24,8 @@ import {
 import type { balanceEvent } from './order-verbs.ts';
 
 /**
- * The parts a verb is about: those it names, by a deadline those whose time is over, else every one that can take it.
+ * The parts a verb is about, in the order of their index, however the caller named them: those it names, by a deadline those
+ * whose time is over, else every one that can take it.
  * @throws ApplicationFailure INVALID_STATE when there is none, or a named one cannot take it
  */
 export function demandTargets(
@@ -32,7 +33,7 @@ export function demandTargets(
   verb: OrderVerb,
   { milestone_refs: refs = null, cause, deadline_at: deadlineAt }: TargetInput,
 ): Part[] {
-  if (refs !== null) return refs.map((ref) => named(order, verb, ref));
+  if (refs !== null) return refs.map((ref) => named(order, verb, ref)).sort((a, b) => (a.index ?? 0) - (b.index ?? 0));
   const over = (at: string | null | undefined): boolean =>
     at != null && deadlineAt !== undefined && Date.parse(at) <= Date.parse(deadlineAt);
   const targets = order.parts.filter((part) => {

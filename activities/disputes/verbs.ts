@@ -1,8 +1,8 @@
 /** What people, and the deadline, do to a dispute: one transaction each, idempotent by the operation's id. */
 import { recordAudit } from '../../db/audit.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
-import { sharesOf } from '../../domain/dispute/decision.ts';
-import type { DisputeOperation, DisputeState, PartShares } from '../../domain/dispute/shapes.ts';
+import { shareOut, sharesOf } from '../../domain/dispute/decision.ts';
+import type { DisputeOperation, DisputeState, SharesOfPart } from '../../domain/dispute/shapes.ts';
 import type { DisputeDecision, DisputeVerb, OperationCause } from '../../domain/statuses.ts';
 import type { AssignDispute, DisputeVerbRequest, ResolveDispute, WithdrawDispute } from '../../workflows/messages.ts';
 import type { Deps } from '../context.ts';
@@ -102,15 +102,11 @@ async function decide(
   trx: Sql,
   dispute: DisputeRow,
   request: Decision,
-  shares: readonly PartShares[],
+  shares: readonly SharesOfPart[],
 ): Promise<DisputeRow> {
   if (dispute.paused) throw refuse('MARKETPLACE_PAUSED', 'the marketplace pays nothing out now');
-  const parts = dispute.parts.map((part, index) => {
-    const share = shares[index];
-    if (share === undefined || BigInt(share.seller) + BigInt(share.buyer) !== BigInt(part.amount))
-      throw refuse('VALIDATION_ERROR', 'the shares do not sum to what is in dispute');
-    return { ...part, shares: share };
-  });
+  const parts = shareOut(dispute.parts, shares);
+  if (parts === null) throw refuse('VALIDATION_ERROR', 'the shares do not sum to what is in dispute');
   const operation = { ...newOperation(dispute, request, 'resolve'), cause: request.cause ?? 'API' };
   const { decision, note, resolved_by: resolvedBy } = request;
   return changeDispute(trx, dispute, { status: 'RESOLVING', parts, decision, note, resolvedBy, operation }, request);

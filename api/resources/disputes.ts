@@ -10,7 +10,7 @@ import {
 } from '../../db/resources/dispute.ts';
 import { findOrder } from '../../db/resources/order.ts';
 import { pool } from '../../db/sql.ts';
-import { type StatedSplit, sharesOf } from '../../domain/dispute/decision.ts';
+import { type StatedSplit, shareOut, sharesOf } from '../../domain/dispute/decision.ts';
 import { newId } from '../../domain/ids.ts';
 import { ACTOR_MAX, DISPUTE_COMMENTS_MAX, DISPUTE_EVIDENCE_MAX, MILESTONES_MAX } from '../../domain/limits.ts';
 import { parseAmount } from '../../domain/money.ts';
@@ -152,11 +152,11 @@ async function resolve(call: ResolveCall): Promise<Answer> {
     const whole = body.decision === 'FULL_RELEASE' ? null : await wholeBalance(call, order);
     return preview(
       order,
-      parts.map(({ index, ref, sellerId, amount }, place) => ({
+      (shareOut(parts, shares) ?? []).map(({ index, ref, sellerId, amount, shares: { seller, buyer } }) => ({
         milestoneRef: ref,
         sellerId,
         base: index === null && whole !== null ? whole : BigInt(amount),
-        shares: { seller: BigInt(shares[place]?.seller ?? 0), buyer: BigInt(shares[place]?.buyer ?? 0) },
+        shares: { seller: BigInt(seller), buyer: BigInt(buyer) },
       })),
     );
   }

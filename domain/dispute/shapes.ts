@@ -8,6 +8,12 @@ export interface PartShares {
   readonly buyer: string;
 }
 
+/** The shares of one part, as a decision states them. */
+export interface SharesOfPart extends PartShares {
+  /** milestone index; null: the order has none */
+  readonly index: number | null;
+}
+
 /** A part of the order that is in dispute, and how far the decision about it has come on chain. */
 export interface DisputedPart {
   /** milestone index; null: the order has none */

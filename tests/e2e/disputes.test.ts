@@ -137,7 +137,7 @@ describe('a dispute', () => {
       amount: String((index + 1) * 10),
     }));
     const { order } = await runningOrder(api, '60', { milestones });
-    const { body: dispute } = await open(api, order.id, { milestone_refs: ['m2', 'm3'] });
+    const { body: dispute } = await open(api, order.id, { milestone_refs: ['m3', 'm2'] });
     expect(dispute).toMatchObject({ milestone_refs: ['m2', 'm3'], amount: '50' });
     expect(await orderOf(api, order.id)).toMatchObject({ status: 'IN_PROGRESS' });
     expect(await open(api, order.id, { milestone_refs: ['m2'] })).toMatchObject({ status: 409 });

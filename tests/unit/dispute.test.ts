@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { isCommitted, sharesOf } from '../../domain/dispute/decision.ts';
+import { isCommitted, shareOut, sharesOf } from '../../domain/dispute/decision.ts';
 import { allowedDisputeVerbs, isArguing, isDisputeOver, statusBefore } from '../../domain/dispute/machine.ts';
 import type { DisputedPart } from '../../domain/dispute/shapes.ts';
 import { DISPUTE_STATUSES, DISPUTE_VERBS } from '../../domain/statuses.ts';
@@ -66,6 +66,32 @@ describe('a decision', () => {
           );
         },
       ),
+    );
+  });
+
+  test('gives every milestone its own shares, in whatever order parts and statements come', () => {
+    const shuffled = partsArbitrary.chain((parts) =>
+      fc.tuple(
+        fc.shuffledSubarray(parts, { minLength: parts.length }),
+        fc.shuffledSubarray(parts, { minLength: parts.length }),
+        fc.shuffledSubarray(parts, { minLength: parts.length }),
+      ),
+    );
+    fc.assert(
+      fc.property(shuffled, ([judged, stated, stored]) => {
+        const releaseOf = ({ index, amount }: { index: number; amount: string }) => BigInt(amount) / BigInt(index + 2);
+        const splits = stated.map((part) => ({
+          ref: part.ref,
+          release: releaseOf(part),
+          refund: BigInt(part.amount) - releaseOf(part),
+        }));
+        const shared = sharesOf(judged, 'SPLIT', splits);
+        if (!('shares' in shared)) throw new Error(shared.problem);
+        expect(shareOut(stored, shared.shares)?.map(({ ref, shares }) => ({ ref, seller: shares.seller }))).toEqual(
+          stored.map((part) => ({ ref: part.ref, seller: releaseOf(part).toString() })),
+        );
+        expect(shareOut(stored, shared.shares.slice(1))).toBeNull();
+      }),
     );
   });
 
