@@ -44,6 +44,8 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
   });
   let last: OrderState | null = null;
   const settled = (next: OrderState): void => {
+    // What a dispute's end wrote may be heard of before an earlier step of the order.
+    if ((next.as_of ?? Number.POSITIVE_INFINITY) < (last?.as_of ?? 0)) return;
     if (next.status !== last?.status) upsertSearchAttributes([{ key: ORDER_STATUS, value: next.status }]);
     last = next;
     publish(next);

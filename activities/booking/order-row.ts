@@ -87,6 +87,8 @@ export interface OrderRow {
   readonly clockOffsetMs: number;
   /** the marketplace is paused: nothing is paid out, deadlines wait */
   readonly paused: boolean;
+  /** when it was locked, or read, by the database's clock: seconds since 1970 */
+  readonly asOf: number;
 }
 
 /** What every verb brings along from its caller. */
@@ -123,7 +125,8 @@ const SELECT = sql`
       from milestones m where m.order_id = o.id) as milestones,
     coalesce((select t.offset_ms from test_clocks t where t.marketplace_id = o.marketplace_id), 0)::float8
       as "clockOffsetMs",
-    (select p.status = 'PAUSED' from marketplaces p where p.id = o.marketplace_id) as paused
+    (select p.status = 'PAUSED' from marketplaces p where p.id = o.marketplace_id) as paused,
+    extract(epoch from clock_timestamp())::float8 as "asOf"
   from orders o`;
 
 /** Whoever locks it writes it. @throws ApplicationFailure NOT_FOUND: an order workflow without its row is over */
@@ -195,6 +198,7 @@ export function stateOf(order: OrderRow): OrderState {
       operation === null ? null : { id: operation.id, verb: operation.verb, status: operation.status, targets },
     due: nextDue(order),
     clock_offset_ms: order.clockOffsetMs,
+    as_of: order.asOf,
   };
 }
 

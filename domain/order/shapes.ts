@@ -88,4 +88,7 @@ export interface OrderState {
   readonly due: Due | null;
   /** how far the marketplace's test clock is ahead; 0 without one */
   readonly clock_offset_ms: number;
+  /** when the row was read, in seconds by the database's clock: of two states the later one counts, in whatever order
+   * they arrive. Absent in histories of before. */
+  readonly as_of?: number;
 }
