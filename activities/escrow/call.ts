@@ -26,7 +26,7 @@ export interface ResolvedCall {
 export async function resolveCall(db: Sql, deps: Deps, asked: EscrowIntent): Promise<ResolvedCall | null> {
   const order = await readOrder(db, asked.orderId);
   const escrow = escrowOf(order);
-  const wallets = escrow.wallets ?? (await completeRoles(db, order));
+  const wallets = escrow.wallets ?? (await completeRoles(deps.orm, order));
   if (wallets === null) return null;
   const complete = { ...order, escrow: { ...escrow, wallets } };
   const intent = await withBase(deps, complete, asked);

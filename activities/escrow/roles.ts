@@ -12,7 +12,8 @@
  * | dispute resolver | a wallet of the resolver pool, holding no other role (the contract forbids the resolver to open a dispute) |
  */
 import { sql } from 'kysely';
-import type { Sql } from '../../db/sql.ts';
+import type { Orm } from '../../db/orm.ts';
+import { type Sql, inTransaction } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { EscrowWallets, WalletRef } from '../../domain/order/shapes.ts';
 import type { WalletKind } from '../../domain/statuses.ts';
@@ -36,7 +37,9 @@ async function candidates(trx: Sql, order: OrderRow): Promise<WalletCandidate[]>
       w.user_id = any(${[order.buyerId, ...sellersOf(order)]})
       or (w.marketplace_id = ${order.marketplaceId} and w.kind in ('FEE', 'OPERATOR', 'RESOLVER')))
     -- spread over the pools, the same for the same order
-    order by md5(w.id || ${order.id})`.execute(trx);
+    order by md5(w.id || ${order.id})
+    -- a wallet that is being closed is not chosen meanwhile, nor the other way round
+    for share of w`.execute(trx);
   const { rows: channels } = await sql<WalletCandidate>`
     select w.id, w.user_id as "userId", w.kind, w.provider, w.address from wallets w
     where w.status = 'READY' and w.kind = 'CHANNEL' order by ${channelLoad()}, random() limit 1`.execute(trx);
@@ -103,11 +106,13 @@ export async function openEscrow(trx: Sql, { network, gateway }: Deps, order: Or
  * attempts may choose differently.
  * @returns what is stored, or null: still not all ready
  */
-export async function completeRoles(trx: Sql, order: OrderRow): Promise<EscrowWallets | null> {
-  const wallets = await assignRoles(trx, order);
-  if (wallets === null) return null;
-  const { rows } = await sql<{ wallets: EscrowWallets }>`
-    update escrows set wallets = coalesce(nullif(wallets, 'null'::jsonb), ${JSON.stringify(wallets)}::jsonb)
-    where order_id = ${order.id} returning wallets`.execute(trx);
-  return rows[0]?.wallets ?? null;
+export function completeRoles(orm: Orm, order: OrderRow): Promise<EscrowWallets | null> {
+  return inTransaction(orm, async (trx) => {
+    const wallets = await assignRoles(trx, order);
+    if (wallets === null) return null;
+    const { rows } = await sql<{ wallets: EscrowWallets }>`
+      update escrows set wallets = coalesce(nullif(wallets, 'null'::jsonb), ${JSON.stringify(wallets)}::jsonb)
+      where order_id = ${order.id} returning wallets`.execute(trx);
+    return rows[0]?.wallets ?? null;
+  });
 }

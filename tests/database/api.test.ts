@@ -130,7 +130,12 @@ describe('bad input', () => {
       ],
       [{ ...good, asset: 'EURC' }, 422, 'VALIDATION_ERROR', ['/asset']],
       [{ ...good, deadlines: { funding: 'tomorrow' } }, 422, 'VALIDATION_ERROR', ['/deadlines/funding']],
-      [{ ...good, milestones: [{ milestone_ref: 'm1' }] }, 422, 'VALIDATION_ERROR', ['/milestones']],
+      [
+        { ...good, milestones: [{ milestone_ref: 'm1' }] },
+        422,
+        'VALIDATION_ERROR',
+        ['/milestones/0/title', '/milestones/0/amount'],
+      ],
       [{ ...good, metadata: { a: 1 } }, 422, 'VALIDATION_ERROR', ['/metadata/a']],
       [{ ...good, title: 'a\0b' }, 422, 'VALIDATION_ERROR', ['/title']],
       [{ ...good, buyer_id: suspended }, 409, 'USER_SUSPENDED', ['/buyer_id']],

@@ -21,5 +21,5 @@ test.each(GUIDES)(
       await rm(folder, { recursive: true, force: true });
     }
   },
-  300_000,
+  600_000,
 );
