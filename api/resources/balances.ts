@@ -1,6 +1,6 @@
 /** What a user owns: balance, statement, and the comparison of our books with the chain. */
 import { z } from 'zod';
-import { balance, statement } from '../../db/ledger/statement.ts';
+import { balance, balanceAt, statement } from '../../db/ledger/statement.ts';
 import { findUser } from '../../db/resources/user.ts';
 import { findUserWallet, walletBooks } from '../../db/resources/wallet.ts';
 import { type Sql, pool } from '../../db/sql.ts';
@@ -9,7 +9,7 @@ import { refuseField } from '../../domain/refusal.ts';
 import { Amount, AssetCode, Id } from '../../domain/resources/common.ts';
 import { BalanceSchema, BalanceTransactionSchema } from '../../domain/resources/user.ts';
 import { providedWallet, readingChain } from '../chain.ts';
-import { AssetInput, IdParams, limitQuery, listBody, listOf } from '../inputs.ts';
+import { AssetInput, IdParams, TimeInput, limitQuery, listBody, listOf } from '../inputs.ts';
 import { type Call, found, marketplaceOf, route } from '../route.ts';
 
 const VerifySchema = z
@@ -50,20 +50,27 @@ export const BALANCE_ROUTES = [
     method: 'get',
     path: '/users/:id/balance',
     tag: 'balance',
-    summary: 'Balance of a user',
+    summary: 'Balance of a user; with `at` as it was at that time',
     access: { keys: 'marketplace', scope: 'read' },
     params: IdParams,
-    query: z.strictObject(assetQuery),
+    query: z.strictObject({ ...assetQuery, at: TimeInput.optional() }),
     answers: { 200: BalanceSchema },
     reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'UNAVAILABLE'],
     handle: async (call) => {
       const { db, asset, ...of } = await accountOf(call);
       const wallet = found(await findUserWallet(db, of.marketplaceId, of.userId), 'wallet');
       const provider = call.deps.payments[wallet.provider];
-      const [{ available, reserved }, { inEscrow }] = await Promise.all([
-        readingChain(call, () => provider.getBalance(providedWallet(call, wallet), asset)),
-        balance(db, { ...of, asset: asset.code }),
-      ]);
+      const { at } = call.query;
+      if (at !== undefined && !provider.custodial)
+        throw refuseField('/at', 'UNSUPPORTED', 'the balance of a wallet of the user’s own is known as it is now only');
+      const books = { ...of, asset: asset.code };
+      const [{ available, reserved }, { inEscrow }] =
+        at === undefined
+          ? await Promise.all([
+              readingChain(call, () => provider.getBalance(providedWallet(call, wallet), asset)),
+              balance(db, books),
+            ])
+          : await balanceAt(db, { ...books, at }).then((then) => [then, then] as const);
       const body = {
         user_id: of.userId,
         asset: asset.code,
@@ -71,7 +78,7 @@ export const BALANCE_ROUTES = [
         reserved: formatAmount(reserved),
         total: formatAmount(available + reserved),
         in_escrow: formatAmount(inEscrow),
-        at: new Date().toISOString(),
+        at: at ?? new Date().toISOString(),
       };
       return { status: 200, body };
     },

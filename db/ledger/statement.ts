@@ -55,6 +55,43 @@ export async function balance(connection: Sql, { marketplaceId, userId, asset }:
   return { available, reserved, inEscrow: BigInt(row?.in_escrow ?? 0), total: available + reserved };
 }
 
+/**
+ * The balance as it was at a time, from the transfers until then; the signs are those of the statement.
+ * @param at ISO 8601
+ */
+export async function balanceAt(
+  connection: Sql,
+  { marketplaceId, userId, asset, at }: FundsRef & { readonly at: string },
+): Promise<Balance> {
+  const query = sql<{ available: string; reserved: string; in_escrow: string }>`
+    with funds as (
+      select id from ledger_accounts
+      where owner_id = ${userId} and kind = 'user.funds' and asset = ${asset} and marketplace_id = ${marketplaceId}
+    ), escrows as (
+      select e.id from orders o join ledger_accounts e on e.owner_id = o.id and e.kind = 'order.escrow'
+        and e.asset = ${asset} and e.marketplace_id = o.marketplace_id
+      where o.buyer_id = ${userId} and o.marketplace_id = ${marketplaceId}
+        and (o.closed_at is null or o.closed_at > ${at}::timestamptz)
+    ), effects as (
+      select case t.kind when 'VOID' then t.amount when 'POST' then 0 else -t.amount end as available,
+        case t.kind when 'PENDING' then t.amount when 'POSTED' then 0 else -t.amount end as reserved, 0 as in_escrow
+      from funds join ledger_transfers t on t.debit_account = funds.id where t.created_at <= ${at}::timestamptz
+      union all
+      select t.amount, 0, 0 from funds join ledger_transfers t on t.credit_account = funds.id
+      where t.created_at <= ${at}::timestamptz and t.kind in ('POSTED', 'POST')
+      union all
+      select 0, 0, case when t.credit_account = escrows.id then t.amount else -t.amount end
+      from escrows join ledger_transfers t on escrows.id in (t.credit_account, t.debit_account)
+      where t.created_at <= ${at}::timestamptz and t.kind in ('POSTED', 'POST')
+    )
+    select coalesce(sum(available), 0)::text as available, coalesce(sum(reserved), 0)::text as reserved,
+      coalesce(sum(in_escrow), 0)::text as in_escrow from effects`;
+  const row = (await query.execute(connection)).rows[0];
+  const available = BigInt(row?.available ?? 0);
+  const reserved = BigInt(row?.reserved ?? 0);
+  return { available, reserved, inEscrow: BigInt(row?.in_escrow ?? 0), total: available + reserved };
+}
+
 /** What the books say, as providers of custodial wallets ask for it. */
 export const readBooks =
   (orm: Orm) =>
