@@ -169,6 +169,7 @@ async function bookDeposit(trx: Sql, wallet: FollowedWallet, own: OwnMovement, m
   });
   if (userId === null) return;
   const money = { amount: formatAmount(amount), asset: asset.code, transaction_hash: transactionHash };
+  const seen = { ...money, from: own.counterparty, ledger };
   const event = {
     marketplaceId,
     resource: { type: 'user' as const, id: userId },
@@ -178,7 +179,8 @@ async function bookDeposit(trx: Sql, wallet: FollowedWallet, own: OwnMovement, m
     ...correlation(),
   };
   await appendEvents(trx, [
-    { ...event, type: 'deposit.credited', change: { ...money, from: own.counterparty, ledger } },
+    { ...event, type: 'deposit.detected', change: seen },
+    { ...event, type: 'deposit.credited', change: seen },
     { ...event, type: 'balance.credited', change: { ...money, resource } },
   ]);
 }

@@ -51,7 +51,7 @@ describe.each(['shared', 'stream'])('a wallet that reads its payments from the %
     );
     expect(events.map(({ type }) => type)).toEqual([
       'user.created',
-      ...Array.from({ length: 3 }, () => ['deposit.credited', 'balance.credited']).flat(),
+      ...Array.from({ length: 3 }, () => ['deposit.detected', 'deposit.credited', 'balance.credited']).flat(),
     ]);
   });
 
