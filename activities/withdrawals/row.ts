@@ -188,7 +188,10 @@ export async function releaseHeld(trx: Sql, payment: PaymentRow): Promise<Others
   return balanceEvents(trx, payment, payment.payer, 'balance.released');
 }
 
-/** @throws ApplicationFailure MARKETPLACE_PAUSED, USER_SUSPENDED: what has to be true when money is about to leave */
+/**
+ * What has to be true when money is about to leave; `userId` null where a suspended user does not matter: support corrects
+ * balances also of those. @throws ApplicationFailure MARKETPLACE_PAUSED, USER_SUSPENDED
+ */
 export async function demandOpen(trx: Sql, marketplaceId: string, userId: string | null): Promise<void> {
   const { rows } = await sql<{ paused: boolean; suspended: boolean | null }>`
     select status = 'PAUSED' as paused,

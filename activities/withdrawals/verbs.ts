@@ -69,7 +69,7 @@ async function createInside(trx: Sql, request: CreatePayment): Promise<PaymentSt
   const { marketplace_id: marketplaceId, user_id: userId, kind } = request;
   // One after the other per user: two that are each within the day's limit may exceed it together.
   await sql`select from users where id = ${userId} for no key update`.execute(trx);
-  await demandOpen(trx, marketplaceId, userId);
+  await demandOpen(trx, marketplaceId, kind === 'WITHDRAWAL' ? userId : null);
   const { payer, payee } = await partiesOf(trx, request);
   await demandDayLimit(trx, request);
   const inserted = await insert(trx, request, { payer, payee });
@@ -102,7 +102,7 @@ async function approveInside(trx: Sql, request: PaymentVerbRequest): Promise<Pay
   demand(payment, 'approve');
   if (!isSecondPerson(request.person, payment.requestedPerson))
     throw refuse('INSUFFICIENT_SCOPE', 'approve with a key that names another person than the one who asked');
-  await demandOpen(trx, payment.marketplaceId, payment.userId);
+  await demandOpen(trx, payment.marketplaceId, payment.kind === 'WITHDRAWAL' ? payment.userId : null);
   const changed = await changePayment(
     trx,
     payment,

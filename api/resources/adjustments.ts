@@ -84,14 +84,7 @@ const adjustRoute = (direction: AdjustmentDirection, path: string, summary: stri
     needsKey: true,
     waits: true,
     answers: { 202: AdjustmentSchema, 200: AdjustmentSchema },
-    reasons: [
-      'NOT_FOUND',
-      'VALIDATION_ERROR',
-      'INSUFFICIENT_FUNDS',
-      'USER_SUSPENDED',
-      'MARKETPLACE_PAUSED',
-      'OPERATION_FAILED',
-    ],
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INSUFFICIENT_FUNDS', 'MARKETPLACE_PAUSED', 'OPERATION_FAILED'],
     handle: (call) => adjust(call, direction),
   });
 
@@ -135,14 +128,7 @@ export const ADJUSTMENT_ROUTES = [
     summary: 'Approve an adjustment that another person asked for',
     waits: true,
     answers: { 202: AdjustmentSchema, 200: AdjustmentSchema },
-    reasons: [
-      'NOT_FOUND',
-      'VALIDATION_ERROR',
-      'INVALID_STATE',
-      'USER_SUSPENDED',
-      'MARKETPLACE_PAUSED',
-      'OPERATION_FAILED',
-    ],
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE', 'MARKETPLACE_PAUSED', 'OPERATION_FAILED'],
     handle: (call) => approvePayment(call, ADJUSTMENT),
   }),
   route({
