@@ -21,6 +21,8 @@ export interface IdempotencyHandle {
   readonly resourceId: string | null;
   /** an earlier call was answered 202: its operation exists */
   readonly accepted: boolean;
+  /** an earlier call with it has no final answer: it was accepted, or its outcome is not known */
+  readonly repeated: boolean;
   /** seals the stored answer; only of routes whose answer holds a secret */
   readonly secret: string | null;
 }
@@ -61,7 +63,7 @@ export async function begin(
   db: Sql,
   request: KeyedRequest,
 ): Promise<{ stored: Answer } | { handle: IdempotencyHandle }> {
-  const row = await takeRow(db, request);
+  const { row, isNew } = await takeRow(db, request);
   if (row.request_hash !== request.hash)
     throw new Refusal('IDEMPOTENCY_KEY_REUSED', 'the key belongs to a request with another method, path or body');
   const handle: IdempotencyHandle = {
@@ -71,12 +73,13 @@ export async function begin(
     attempt: row.attempt,
     resourceId: row.resource_id,
     accepted: row.response_status === 202,
+    repeated: row.response_status === 202 || (!isNew && row.attempt === 1),
     secret: request.secret,
   };
   return row.finished ? { stored: storedAnswer(row, handle) } : { handle };
 }
 
-async function takeRow(db: Sql, { tenant, key, hash, allots }: KeyedRequest): Promise<Row> {
+async function takeRow(db: Sql, { tenant, key, hash, allots }: KeyedRequest): Promise<{ row: Row; isNew: boolean }> {
   const resourceId = allots === null ? null : newId(allots);
   const { rows } = await sql<Row>`
     insert into idempotency_keys (tenant, key, request_hash, resource_id, id, attempt, created_at)
@@ -85,7 +88,7 @@ async function takeRow(db: Sql, { tenant, key, hash, allots }: KeyedRequest): Pr
     returning ${COLUMNS}`.execute(db);
   const row = rows[0] ?? (await readRow(db, tenant, key));
   if (row === undefined) throw new Error('an idempotency row vanished');
-  return row;
+  return { row, isNew: rows.length > 0 };
 }
 
 async function readRow(db: Sql, tenant: string, key: string, lock = sql``): Promise<Row | undefined> {

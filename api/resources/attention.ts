@@ -10,7 +10,7 @@ import { AttentionSchema } from '../../domain/resources/attention.ts';
 import { RESOURCE_TYPES } from '../../domain/statuses.ts';
 import { NotRunning } from '../../workflows/client.ts';
 import { operationIdOf, updateIdOf } from '../idempotency.ts';
-import { IdParams, listAnswer, listOf, pageQuery, text } from '../inputs.ts';
+import { IdParams, ReasonInput, given, listAnswer, listOf, pageQuery } from '../inputs.ts';
 import { type Answer, BASE_PATH, type Call, found, route } from '../route.ts';
 import { waitFor } from '../waiting.ts';
 
@@ -20,7 +20,7 @@ const RepairBody = z.strictObject({
   action: z.enum(REPAIRS),
   transaction_hash: z.string().nullish(),
   address: z.string().nullish(),
-  reason: text(500),
+  reason: ReasonInput,
 });
 type RepairCall = Call<{ id: string }, unknown, z.output<typeof RepairBody>>;
 
@@ -31,7 +31,9 @@ const look = async (call: Call<{ id: string }>) =>
 
 async function repair(call: RepairCall): Promise<Answer> {
   const { item, cleared } = await look(call);
-  const { action, reason } = call.body;
+  const { action } = call.body;
+  // Repeated after its answer: what was asked for has been done.
+  if (cleared && call.idempotency?.repeated === true) return settledAnswer(call, item.id);
   const allowed = cleared ? [] : item.allowed_repairs;
   if (!allowed.includes(action) || action === 'adopt' || action === 'payout_to')
     throw new Refusal('INVALID_STATE', cleared ? 'it is settled already' : `${action} does not help here`, {
@@ -50,10 +52,15 @@ async function repair(call: RepairCall): Promise<Answer> {
       action: `attention.${action}`,
       resource: { type, id: item.resource.id },
       before: { attention_id: item.id, reason: item.reason },
-      after: { reason },
+      after: { reason: given(call.body.reason) },
     }),
   );
   await send(call, item, action);
+  return settledAnswer(call, item.id);
+}
+
+/** 202; with `Prefer: wait` 200 when it is settled in time. */
+async function settledAnswer(call: RepairCall, id: string): Promise<Answer> {
   const isCleared = async () => ((await look(call)).cleared ? true : null);
   if (call.wait !== null) await waitFor(isCleared, { ms: call.wait * 1_000, signal: call.deps.stopping });
   const now = await look(call);
@@ -61,7 +68,7 @@ async function repair(call: RepairCall): Promise<Answer> {
     status: call.wait !== null && now.cleared ? 200 : 202,
     body: now.item,
     headers: {
-      Location: `${BASE_PATH}/attention/${item.id}`,
+      Location: `${BASE_PATH}/attention/${id}`,
       ...(call.wait === null ? {} : { 'Preference-Applied': `wait=${call.wait}` }),
     },
   };
@@ -71,7 +78,7 @@ async function send(call: RepairCall, item: AttentionResource, action: 'retry' |
   const { idempotency, deps } = call;
   const operationId = idempotency === null ? newId('operation') : operationIdOf(idempotency);
   const updateId = idempotency === null ? operationId : updateIdOf(idempotency);
-  const request = { ...call.origin, reason: call.body.reason };
+  const request = { ...call.origin, reason: given(call.body.reason) };
   const ask = () => deps.workflows.repair(item.workflow_id, action, request, { updateId, timeoutMs: TIMEOUT_MS });
   try {
     await ask();
@@ -79,8 +86,11 @@ async function send(call: RepairCall, item: AttentionResource, action: 'retry' |
     // Its answer was lost, or somebody else was faster.
     if ((await look(call)).cleared) return;
     if (!(error instanceof NotRunning)) throw error;
-    if (item.resource.type !== 'order') throw new Unavailable('its workflow does not run', { cause: error });
-    await deps.workflows.resumeOrder(item.resource.id);
+    const { type, id } = item.resource;
+    if (type === 'order') await deps.workflows.resumeOrder(id);
+    else if (type === 'dispute') await deps.workflows.wakeDisputes([id]);
+    else if (type === 'withdrawal' || type === 'adjustment') await deps.workflows.wakePayment({ type, id });
+    else throw new Unavailable('its workflow does not run', { cause: error });
     throw new Unavailable('its workflow was started anew; repeat the request', { cause: error });
   }
 }
@@ -108,6 +118,17 @@ export const ATTENTION_ROUTES = [
       const page = await listAttention(pool(call.deps.orm), filter, { limit, cursor });
       return listAnswer(page);
     },
+  }),
+  route({
+    method: 'get',
+    path: '/attention/:id',
+    tag: 'attention',
+    summary: 'Get an item, also when it is settled',
+    access: { keys: 'any', scope: 'support' },
+    params: IdParams,
+    answers: { 200: AttentionSchema },
+    reasons: ['NOT_FOUND'],
+    handle: async (call) => ({ status: 200, body: (await look(call)).item }),
   }),
   route({
     method: 'post',

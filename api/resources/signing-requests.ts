@@ -3,6 +3,7 @@
  * then, and from that moment on it may land.
  */
 import { z } from 'zod';
+import { findOrder } from '../../db/resources/order.ts';
 import {
   type SigningRequestDetail,
   findSigningRequest,
@@ -77,12 +78,15 @@ async function open(call: RequestCall): Promise<Answer> {
 
 async function sign(call: Call<{ id: string }, unknown, { signed_envelope: string }>): Promise<Answer> {
   const request = await requestOf(call);
-  if (request.resource.status === 'EXPIRED') throw await stateRefusal(call, 'the request has expired');
   const { deps, idempotency, wait } = call;
+  const { status } = request.resource;
+  // A repeat of the call that signed learns what became of it; anybody else comes too late.
+  if (status !== 'PENDING' && idempotency?.repeated !== true)
+    throw await stateRefusal(call, status === 'EXPIRED' ? 'the request has expired' : 'the request is signed already');
   const updateId = idempotency === null ? newId('request') : updateIdOf(idempotency);
   const signature = { signing_request_id: call.params.id, signed_envelope: call.body.signed_envelope };
   // Once it has landed there is nothing to check any more.
-  if (request.resource.status === 'PENDING')
+  if (status === 'PENDING')
     await ask(call, request, () =>
       deps.workflows.submitSignature(request.orderId, signature, { updateId, timeoutMs: TIMEOUT_MS }),
     );
@@ -93,15 +97,22 @@ async function sign(call: Call<{ id: string }, unknown, { signed_envelope: strin
     },
     { ms: (wait ?? 0) * 1_000, signal: deps.stopping },
   );
-  const headers = {
-    Location: `${BASE_PATH}/signing-requests/${call.params.id}`,
-    ...(wait === null ? {} : { 'Preference-Applied': `wait=${wait}` }),
-  };
+  const applied = wait === null ? {} : { 'Preference-Applied': `wait=${wait}` };
+  if (wait !== null && settled?.resource.status === 'EXPIRED') throw await notPaid(call, settled.orderId, applied);
+  const headers = { Location: `${BASE_PATH}/signing-requests/${call.params.id}`, ...applied };
   return {
     status: settled === null || wait === null ? 202 : 200,
     body: shown(call, settled ?? (await requestOf(call))),
     headers,
   };
+}
+
+/** What was signed is proved dead, and the order goes another way. */
+async function notPaid(call: RequestCall, orderId: string, headers: Record<string, string>): Promise<Refusal> {
+  const order = await findOrder(pool(call.deps.orm), marketplaceOf(call).id, orderId);
+  const operation = order?.operation ?? null;
+  const detail = operation?.error?.detail ?? 'the request has expired: nothing was paid';
+  return new Refusal('OPERATION_FAILED', detail, { operation, headers });
 }
 
 export const SIGNING_REQUEST_ROUTES = [
@@ -155,7 +166,7 @@ export const SIGNING_REQUEST_ROUTES = [
     body: z.strictObject({ signed_envelope: text(ENVELOPE_MAX) }),
     waits: true,
     answers: { 200: SigningRequestSchema, 202: SigningRequestSchema },
-    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE', 'UNAVAILABLE'],
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE', 'OPERATION_FAILED', 'UNAVAILABLE'],
     handle: sign,
   }),
 ];

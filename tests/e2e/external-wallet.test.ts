@@ -152,7 +152,11 @@ test('buyer and seller with own wallets: the whole life of an order, booked as e
   const { status, body } = await submit(request.id, signed);
   expect({ status, body }).toMatchObject({ status: 200, body: { status: 'COMPLETED', hash: once.hash } });
   await untilStatus(api, order.id, 'IN_PROGRESS');
-  expect((await submit(request.id, signed)).status).toBe(200);
+  expect(await submit(request.id, signed)).toMatchObject({ status: 409, body: { current_status: 'COMPLETED' } });
+  expect(await api<ProblemBody>('GET', `/users/${buyer.id}/balance?at=2026-01-01T00:00:00Z`)).toMatchObject({
+    status: 422,
+    body: { errors: [{ pointer: '/at' }] },
+  });
   const before = await balance(api, seller.id);
   await verb(api, order.id, 'deliver');
   await verb(api, order.id, 'resolution/release');

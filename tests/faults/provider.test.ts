@@ -126,8 +126,14 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
 
     const repair = (action: string) =>
       api('POST', `/attention/${parked.attention?.id}/repair`, { action, reason: 'we do without' }, WAIT);
+    const giveUp = (headers: Record<string, string>) =>
+      api('POST', `/attention/${parked.attention?.id}/repair`, { action: 'give_up' }, headers);
     expect(await repair('adopt')).toMatchObject({ status: 409, body: { allowed: ['retry', 'give_up'] } });
-    expect((await repair('give_up')).status).toBe(200);
+    const key = { 'idempotency-key': `repair-${parked.attention?.id}` };
+    expect((await giveUp(key)).status).toBe(202);
+    // The same call again, after its answer: it attaches to what was asked for.
+    expect((await giveUp({ ...key, ...WAIT })).status).toBe(200);
+    expect((await api('GET', `/attention/${parked.attention?.id}`)).body).toMatchObject({ id: parked.attention?.id });
     expect(await untilStatus(api, order.id, 'FUNDS_RESERVED')).toMatchObject({
       attention: null,
       operation: { verb: 'escrow', status: 'FAILED', error: { detail: expect.stringMatching(/^given up/) } },
