@@ -1,5 +1,5 @@
 /** What the verbs of a dispute have in common: updates of its workflow, and rows that the API appends itself. */
-import { type DisputeResource, disputeResource, findDispute } from '../db/resources/dispute.ts';
+import { type DisputeResource, disputeResource, findDispute, isDisputeApplied } from '../db/resources/dispute.ts';
 import { type EventInput, recordChange } from '../db/events.ts';
 import { type Sql, pool } from '../db/sql.ts';
 import { sql } from 'kysely';
@@ -11,6 +11,7 @@ import type { CallOptions } from '../workflows/client.ts';
 import type { DisputeVerbRequest } from '../workflows/messages.ts';
 import { operationIdOf, updateIdOf } from './idempotency.ts';
 import { type Answer, BASE_PATH, type Call, found, marketplaceOf } from './route.ts';
+import { waitFor } from './waiting.ts';
 
 /** A database step behind a workflow: it is answered in milliseconds or not at all. */
 const TIMEOUT_MS = 10_000;
@@ -51,9 +52,16 @@ export async function driveDispute(
     if (now.operation?.id === operation_id && (error instanceof Unavailable || error instanceof Refusal))
       return operation_id;
     if (!(error instanceof Refusal) || error.reason !== 'INVALID_STATE') throw error;
-    throw invalidState(now, verb, error.details['retryable'] === true);
+    throw invalidState(now, verb, now.operation?.status === 'RUNNING');
   }
   return operation_id;
+}
+
+/** Until the order has taken over what became of its dispute: who asks for the order then sees it. */
+export async function untilApplied(call: DisputeCall, ms: number): Promise<void> {
+  const { orm, stopping } = call.deps;
+  const look = async () => ((await isDisputeApplied(pool(orm), call.params.id)) ? true : null);
+  await waitFor(look, { ms, signal: stopping });
 }
 
 export const invalidState = (dispute: DisputeResource, verb: string, retryable = false): Refusal =>

@@ -68,13 +68,13 @@ export const disputeTime = ({ clockOffsetMs }: Pick<DisputeRow, 'clockOffsetMs'>
   new Date(Date.now() + clockOffsetMs);
 
 /** @throws ApplicationFailure INVALID_STATE when the row does not allow the verb now */
-export function demand({ status }: DisputeRow, verb: DisputeVerb): void {
+export function demand({ status, operation }: DisputeRow, verb: DisputeVerb): void {
   const allowed = allowedDisputeVerbs(status);
   if (!allowed.includes(verb))
     throw refuse('INVALID_STATE', disputeRefusal(status, verb), {
       current_status: status,
       allowed,
-      retryable: status === 'RESOLVING',
+      retryable: operation?.status === 'RUNNING',
     });
 }
 

@@ -18,7 +18,7 @@ import { Refusal, Unavailable, refuseField } from '../../domain/refusal.ts';
 import { DisputeSchema } from '../../domain/resources/dispute.ts';
 import type { OrderResource } from '../../domain/resources/order.ts';
 import { DISPUTE_DECISIONS, DISPUTE_REASONS, DISPUTE_STATUSES, PARTIES } from '../../domain/statuses.ts';
-import { type DisputeCall, append, disputeAnswer, disputeOf, driveDispute, invalidState } from '../disputes.ts';
+import { append, disputeAnswer, disputeOf, driveDispute, invalidState, untilApplied } from '../disputes.ts';
 import {
   EvidenceInput,
   IdParams,
@@ -35,7 +35,7 @@ import {
 } from '../inputs.ts';
 import { type Answer, type Call, found, marketplaceOf, route } from '../route.ts';
 import { whenChanged, whenSettled } from '../waiting.ts';
-import { DRY_RUN_ANSWER, preview, wholeBalance } from './dry-run.ts';
+import { DRY_RUN_ANSWER, demandParts, preview, wholeBalance } from './dry-run.ts';
 import { demandMilestones } from './milestones.ts';
 import { drive } from './order-verbs.ts';
 
@@ -47,10 +47,12 @@ const OpenBody = z.strictObject({
   evidence: EvidenceInput.nullish(),
 });
 
+type OpenCall = Call<{ id: string }, { dry_run?: boolean | undefined }, z.output<typeof OpenBody>>;
+
 const pieces = (evidence: z.output<typeof EvidenceInput>) =>
   evidence.map((piece) => ({ ...piece, note: given(piece.note) }));
 
-async function open(call: DisputeCall<z.output<typeof OpenBody>>): Promise<Answer> {
+async function open(call: OpenCall): Promise<Answer> {
   const { body } = call;
   const marketplaceId = marketplaceOf(call).id;
   const id = call.idempotency?.resourceId ?? newId('dispute');
@@ -58,7 +60,11 @@ async function open(call: DisputeCall<z.output<typeof OpenBody>>): Promise<Answe
   const known = await look();
   if (known !== null) return disputeAnswer(201, known);
   const refs = given(body.milestone_refs);
-  await demandMilestones(call, refs ?? []);
+  const order = await demandMilestones(call, refs ?? []);
+  if (call.query.dry_run === true) {
+    demandParts(order, 'dispute', refs);
+    return preview(order, []);
+  }
   const { opened_by, reason, description, evidence } = body;
   const dispute = {
     id,
@@ -132,13 +138,28 @@ function splitsOf({ body }: ResolveCall, parts: readonly Part[]): StatedSplit[] 
   return [{ ref: parts[0]?.ref ?? null, release, refund }];
 }
 
+/** @throws Refusal NOT_FOUND naming each milestone that the order does not have */
+function demandKnown({ body: { milestones } }: ResolveCall, order: OrderResource): void {
+  const errors = (milestones ?? []).flatMap(({ milestone_ref: ref }, index) =>
+    order.milestones.some((known) => known.milestone_ref === ref)
+      ? []
+      : [{ pointer: `/milestones/${index}/milestone_ref`, code: 'NOT_FOUND', detail: `there is no milestone ${ref}` }],
+  );
+  if (errors[0] !== undefined) throw new Refusal('NOT_FOUND', errors[0].detail, { errors });
+}
+
+/** How long a withdrawal waits for its order: a signal and a database step. */
+const APPLIED_WITHIN_MS = 5_000;
+
 async function resolve(call: ResolveCall): Promise<Answer> {
   const { body, deps } = call;
+  const end = Date.now() + (call.wait ?? 0) * 1_000;
   const db = pool(deps.orm);
   const dispute = await disputeOf(call);
   const order = found(await findOrder(db, marketplaceOf(call).id, dispute.order_id), 'order');
   if ((await partyNames(db, order.id)).has(body.resolved_by))
     throw refuseField('/resolved_by', 'PARTY', 'who decides is not one of the parties');
+  demandKnown(call, order);
   const parts = partsOf(dispute, order);
   const shared = sharesOf(parts, body.decision, splitsOf(call, parts));
   if (!('shares' in shared)) {
@@ -166,7 +187,9 @@ async function resolve(call: ResolveCall): Promise<Answer> {
       options,
     ),
   );
-  return whenSettled(call, operationId, () => disputeOf(call), disputeAnswer);
+  const answer = await whenSettled(call, operationId, () => disputeOf(call), disputeAnswer);
+  if (answer.status === 200) await untilApplied(call, end - Date.now());
+  return answer;
 }
 
 const support = { keys: 'marketplace', scope: 'support' } as const;
@@ -182,9 +205,10 @@ export const DISPUTE_ROUTES = [
     path: '/orders/:id/resolution/dispute',
     summary: 'Open a dispute about an order, or about some of its milestones',
     access: write,
+    query: z.strictObject({ dry_run: flagQuery }),
     body: OpenBody,
     allots: 'dispute',
-    answers: { 201: DisputeSchema },
+    answers: { 201: DisputeSchema, 200: DRY_RUN_ANSWER },
     reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE'],
     handle: open,
   }),
@@ -287,6 +311,7 @@ export const DISPUTE_ROUTES = [
       await driveDispute(call, 'withdraw', (request, options) =>
         call.deps.workflows.withdrawDispute({ ...request, by }, options),
       );
+      await untilApplied(call, APPLIED_WITHIN_MS);
       return disputeAnswer(200, await disputeOf(call));
     },
   }),

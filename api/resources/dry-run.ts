@@ -60,13 +60,12 @@ export async function wholeBalance(call: Call, order: OrderResource): Promise<bi
     : (await call.deps.chainBalance(contractId, asset)).value;
 }
 
-/** @throws Refusal INVALID_STATE as the verb itself would */
-export async function dryRun(
-  call: Call<{ id: string }>,
-  verb: 'release' | 'refund',
+/** The milestones that the verb would be about. @throws Refusal INVALID_STATE as the verb itself would */
+export function demandParts(
+  order: OrderResource,
+  verb: 'release' | 'refund' | 'dispute',
   refs: readonly string[] | null,
-): Promise<Answer> {
-  const order = await orderOf(call);
+): OrderResource['milestones'] {
   const view = orderView(order);
   const targets = order.milestones.filter(
     ({ milestone_ref: ref, status }) => refs?.includes(ref) ?? takes(verb, status),
@@ -78,8 +77,19 @@ export async function dryRun(
     const { status, allowed, operation } = order;
     throw new Refusal('INVALID_STATE', detail, { current_status: status, allowed, operation });
   }
+  return targets;
+}
+
+/** @throws Refusal INVALID_STATE as the verb itself would */
+export async function dryRun(
+  call: Call<{ id: string }>,
+  verb: 'release' | 'refund',
+  refs: readonly string[] | null,
+): Promise<Answer> {
+  const order = await orderOf(call);
+  const targets = demandParts(order, verb, refs);
   const shares = verb === 'release' ? RELEASE : REFUND;
-  if (view.hasMilestones)
+  if (order.milestones.length > 0)
     return preview(
       order,
       targets.map(({ milestone_ref, seller_id, amount }) => ({

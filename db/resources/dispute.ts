@@ -87,6 +87,12 @@ export async function listDisputes(
   return pageOf(rows.map(toResource), page.limit);
 }
 
+/** Whether the order has taken over what became of the dispute. */
+export async function isDisputeApplied(db: Sql, id: string): Promise<boolean> {
+  const { rows } = await sql`select from disputes where id = ${id} and applied_at is not null`.execute(db);
+  return rows.length > 0;
+}
+
 /** Ids of the disputes of a marketplace that are not over. */
 export async function openDisputes(db: Sql, marketplaceId: string): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
