@@ -19,7 +19,7 @@ const Problem = z
     request_id: z.string().nullable(),
     retryable: z.boolean().meta({ description: 'A program may repeat the same request with the same key' }),
     errors: z.array(z.object({ pointer: z.string(), code: z.string(), detail: z.string() })),
-    current_status: z.string().optional().meta({ description: 'INVALID_STATE: where the resource stands' }),
+    current_status: z.string().nullable().optional().meta({ description: 'INVALID_STATE: where the resource stands' }),
     allowed: z.array(z.string()).optional().meta({ description: 'INVALID_STATE: the verbs it takes now' }),
     operation: z.union([Operation, PaymentOperation]).nullable().optional(),
   })

@@ -25,25 +25,29 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await setTimeout(ms, undefined, { signal }).catch(() => undefined);
 }
 
-/** GET of a resource; with `If-None-Match` and `Prefer: wait=N` the answer comes when it has changed, else 304. */
+/**
+ * GET of a resource; with `If-None-Match` and `Prefer: wait=N` the answer comes when it has changed, else 304.
+ * @param peek its version alone, where that is cheaper than `look`
+ */
 export async function whenChanged<T extends { readonly version: number }>(
   call: Call,
   look: () => Promise<T>,
   answer: (resource: T) => Answer,
+  peek: () => Promise<{ readonly version: number } | null> = look,
 ): Promise<Answer> {
-  const isKnown = ({ version }: T): boolean =>
+  const isKnown = ({ version }: { readonly version: number }): boolean =>
     call.ifNoneMatch !== null && new RegExp(`^(W/)?"?${version}"?$`).test(call.ifNoneMatch.trim());
   const now = await look();
-  const changed = isKnown(now)
-    ? await waitFor(
-        async () => {
-          const next = await look();
-          return isKnown(next) ? null : next;
-        },
-        { ms: (call.wait ?? 0) * 1_000, signal: call.deps.stopping },
-      )
-    : now;
-  return changed === null ? { status: 304, headers: { ETag: `"${now.version}"` } } : answer(changed);
+  if (!isKnown(now)) return answer(now);
+  const hasChanged = async () => {
+    const next = await peek();
+    return next === null || isKnown(next) ? null : true;
+  };
+  const changed = await waitFor(hasChanged, { ms: (call.wait ?? 0) * 1_000, signal: call.deps.stopping });
+  const { headers, ...rest } =
+    changed === null ? { status: 304, headers: { ETag: `"${now.version}"` } } : answer(await look());
+  const applied = call.wait === null ? {} : { 'Preference-Applied': `wait=${call.wait}` };
+  return { ...rest, headers: { ...headers, ...applied } };
 }
 
 interface Operated {

@@ -10,6 +10,7 @@ import {
   updateMarketplace,
   walletsReady,
 } from '../../db/resources/marketplace.ts';
+import { openDisputes } from '../../db/resources/dispute.ts';
 import { openOrders } from '../../db/resources/order.ts';
 import { pool } from '../../db/sql.ts';
 import { PLATFORM_FEE_BPS_MAX } from '../../domain/limits.ts';
@@ -163,8 +164,9 @@ const setStatus = (verb: 'pause' | 'resume', status: 'PAUSED' | 'ACTIVE', summar
 async function wakeWaiting({ orm, workflows, log }: ApiDeps, marketplaceId: string): Promise<void> {
   try {
     await workflows.wakeOrders(await openOrders(pool(orm), marketplaceId, 'RESUME'));
+    await workflows.wakeDisputes(await openDisputes(pool(orm), marketplaceId));
   } catch (error) {
-    log.warn({ error, marketplace_id: marketplaceId }, 'marketplace.orders_not_woken');
+    log.warn({ error, marketplace_id: marketplaceId }, 'marketplace.not_woken');
   }
 }
 
@@ -221,7 +223,7 @@ export const MARKETPLACE_ROUTES = [
   setStatus(
     'pause',
     'PAUSED',
-    'Pause a marketplace: nothing is paid out, no new orders; money coming in and reads go on',
+    'Pause a marketplace: no withdrawal, release, refund or decision; money coming in, new orders and reads go on',
   ),
   setStatus('resume', 'ACTIVE', 'Resume a paused marketplace'),
 ];

@@ -31,7 +31,7 @@ import {
   text,
 } from '../inputs.ts';
 import { type Answer, BASE_PATH, type Call, found, marketplaceOf, route } from '../route.ts';
-import { waitFor } from '../waiting.ts';
+import { waitFor, whenChanged } from '../waiting.ts';
 
 const CREATE_TIMEOUT_MS = 10_000;
 
@@ -81,7 +81,6 @@ async function createOrder(call: Call<unknown, unknown, CreateOrderBody>): Promi
   const orderId = idempotency?.resourceId ?? newId('order');
   const known = await knownOrder(call, marketplace.id, bodyHash, orderId);
   if (known !== null) return known;
-  if (marketplace.status === 'PAUSED') throw new Refusal('MARKETPLACE_PAUSED', 'the marketplace takes no orders now');
   checkMilestones(body);
   await checkParties(call, marketplace.id);
   const asset = checkTerms(call, body.asset ?? marketplace.defaultAsset);
@@ -111,11 +110,22 @@ async function createOrder(call: Call<unknown, unknown, CreateOrderBody>): Promi
     // Lost the race for the reference to an equal order; or created long ago by this very call.
     const raced = (error instanceof Refusal && error.reason === 'CLIENT_REF_REUSED') || error instanceof NotRunning;
     const other = raced ? await knownOrder(call, marketplace.id, bodyHash, orderId) : null;
-    if (other === null) throw error;
+    if (other === null) throw withoutOrder(error);
     return other;
   }
   return orderAnswer(201, found(await findOrder(pool(deps.orm), marketplace.id, orderId), 'order'));
 }
+
+/** A party's wallet is closed: there is no order yet whose state could be shown. */
+const withoutOrder = (error: unknown): unknown =>
+  error instanceof Refusal && error.reason === 'INVALID_STATE'
+    ? new Refusal(error.reason, error.message, {
+        current_status: null,
+        allowed: [],
+        operation: null,
+        ...error.details,
+      })
+    : error;
 
 /** Where an automatic order is still on its way by itself. */
 const AUTOMATIC: readonly OrderResource['status'][] = [
@@ -232,25 +242,6 @@ function deadlinesOf(wanted: CreateOrderBody['deadlines'], defaults: DeadlineTer
   return { ...DEFAULT_DEADLINES, ...defaults, ...Object.fromEntries(stated) };
 }
 
-/** With `If-None-Match` and `Prefer: wait=N` the answer comes when the order has changed, else 304. */
-async function getOrder(call: Call<{ id: string }>): Promise<Answer> {
-  const order = await orderOf(call);
-  const isKnown = (version: number): boolean =>
-    call.ifNoneMatch !== null && new RegExp(`^(W/)?"?${version}"?$`).test(call.ifNoneMatch.trim());
-  if (!isKnown(order.version)) return orderAnswer(200, order);
-  const { deps } = call;
-  const changed = await waitFor(
-    async () => {
-      const progress = await orderProgress(pool(deps.orm), order.id);
-      return progress === null || isKnown(progress.version) ? null : progress;
-    },
-    { ms: (call.wait ?? 0) * 1_000, signal: deps.stopping },
-  );
-  return changed === null
-    ? { status: 304, headers: { ETag: `"${order.version}"` } }
-    : orderAnswer(200, await orderOf(call));
-}
-
 export const ORDER_ROUTES = [
   route({
     method: 'post',
@@ -268,7 +259,7 @@ export const ORDER_ROUTES = [
       'LIMIT_EXCEEDED',
       'CLIENT_REF_REUSED',
       'USER_SUSPENDED',
-      'MARKETPLACE_PAUSED',
+      'INVALID_STATE',
     ],
     waits: true,
     handle: createAndWait,
@@ -316,6 +307,12 @@ export const ORDER_ROUTES = [
     waits: true,
     answers: { 200: OrderSchema, 304: null },
     reasons: ['NOT_FOUND'],
-    handle: getOrder,
+    handle: (call) =>
+      whenChanged(
+        call,
+        () => orderOf(call),
+        (order) => orderAnswer(200, order),
+        () => orderProgress(pool(call.deps.orm), call.params.id),
+      ),
   }),
 ];
