@@ -46,11 +46,11 @@ export const CONFIG_ROUTES = [
           rate_per_minute: null,
         },
         features: {
-          milestones: false,
+          milestones: true,
           disputes: true,
           withdrawals: true,
           webhooks: false,
-          own_wallets: false,
+          own_wallets: true,
           sandbox: config.sandboxControlUrl !== null,
         },
         versions: { api: 'v1', orchestrator: VERSION },

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { OrderResource } from '../../db/resources/order.ts';
 import { Refusal } from '../../domain/refusal.ts';
 import { Milestone } from '../../domain/resources/order.ts';
-import { IdParams, listBody, listOf } from '../inputs.ts';
+import { IdParams, limitQuery, listBody, listOf } from '../inputs.ts';
 import { type Call, found, route } from '../route.ts';
 import { orderOf } from './orders.ts';
 
@@ -27,17 +27,26 @@ export async function demandMilestones(call: Call<{ id: string }>, refs: readonl
   return order;
 }
 
+/** The index that the next page begins with. */
+const IndexCursor = z.string().regex(/^\d{1,3}$/, 'CURSOR: not a cursor of this list');
+
 export const MILESTONE_ROUTES = [
   route({
     method: 'get',
     path: '/orders/:id/milestones',
     tag: 'orders',
-    summary: 'The milestones of an order, in their order; all of them, as there are at most 50',
+    summary: 'The milestones of an order, in their order',
     access: { keys: 'marketplace', scope: 'read' },
     params: IdParams,
-    query: z.strictObject({}),
+    query: z.strictObject({ ...limitQuery, cursor: IndexCursor.optional() }),
     answers: { 200: listOf(Milestone) },
     reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
-    handle: async (call) => listBody({ items: (await orderOf(call)).milestones, hasMore: false }, null),
+    handle: async (call) => {
+      const { limit, cursor = '0' } = call.query;
+      const { milestones } = await orderOf(call);
+      const end = Number.parseInt(cursor, 10) + limit;
+      const hasMore = end < milestones.length;
+      return listBody({ items: milestones.slice(end - limit, end), hasMore }, hasMore ? String(end) : null);
+    },
   }),
 ];

@@ -27,11 +27,14 @@ const DepositSchema = z
 const walletOf = async (call: Call<{ id: string }>): Promise<WalletResource> =>
   found(await findUserWallet(pool(call.deps.orm), marketplaceOf(call).id, call.params.id), 'user');
 
-/** What a wallet holds whose key is the user's, the chain says; the others are in our books. */
+/** Every asset there is. What a wallet holds whose key is the user's, the chain says; the others are in our books. */
 async function withBalances(call: Call, wallet: WalletResource): Promise<WalletResource> {
   const { payments, config } = call.deps;
   const provider = payments[wallet.provider];
-  if (provider.custodial) return wallet;
+  if (provider.custodial) {
+    const missing = config.assets.filter(({ code }) => !wallet.balances.some(({ asset }) => asset === code));
+    return { ...wallet, balances: [...wallet.balances, ...missing.map(({ code }) => ({ asset: code, amount: '0' }))] };
+  }
   const balances = config.assets.map(async (asset) => {
     const { available } = await readingChain(call, () => provider.getBalance(providedWallet(call, wallet), asset));
     return { asset: asset.code, amount: formatAmount(available) };
