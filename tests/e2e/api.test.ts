@@ -122,7 +122,8 @@ describe('waiting', () => {
     const order = await createOrder(api, buyer, seller);
     const known = { 'if-none-match': `"${order.version}"` };
     expect((await api('GET', `/orders/${order.id}`, undefined, known)).status).toBe(304);
-    expect((await api('GET', `/orders/${order.id}`, undefined, { ...known, prefer: 'wait=1' })).status).toBe(304);
+    const waited = await api('GET', `/orders/${order.id}`, undefined, { ...known, prefer: 'wait=1' });
+    expect([waited.status, waited.headers.get('preference-applied')]).toEqual([304, 'wait=1']);
     const waiting = api<OrderBody>('GET', `/orders/${order.id}`, undefined, { ...known, ...WAIT });
     await verb(api, order.id, 'cancel');
     expect(await waiting).toMatchObject({ status: 200, body: { status: 'CLOSED', final_status: 'CANCELED' } });
@@ -242,6 +243,9 @@ test('an order whose workflow was lost goes on from its row', async () => {
 
 test('a suspended user takes part in nothing new until activated', async () => {
   const user = await readyUser(api);
+  expect((await api('GET', `/users/${user.id}/wallet`)).body).toMatchObject({
+    balances: [{ asset: 'USDC', amount: '0' }],
+  });
   const post = () => api<ProblemBody>('POST', '/orders', orderBody({ buyer_id: user.id }));
   expect((await api('POST', `/users/${user.id}/suspend`, { reason: 'checks' })).body).toMatchObject({
     status: 'SUSPENDED',
@@ -255,6 +259,15 @@ test('books and chain are compared per user', async () => {
   const { status, body } = await api('GET', `/users/${buyer.id}/balance/verify`);
   expect(status).toBe(200);
   expect(body).toMatchObject({ user_id: buyer.id, asset: 'USDC' });
+  // From the transfers until then: nothing at first, in the end what it is now.
+  const past = await api('GET', `/users/${buyer.id}/balance?at=2001-01-01T00:00:00Z`);
+  expect(past.body).toMatchObject({ available: '0', reserved: '0', in_escrow: '0', at: '2001-01-01T00:00:00.000Z' });
+  const [then, now] = [
+    await api<Record<string, string>>('GET', `/users/${buyer.id}/balance?at=2999-01-01T00:00:00Z`),
+    await api<Record<string, string>>('GET', `/users/${buyer.id}/balance`),
+  ];
+  expect({ ...then.body, at: null }).toEqual({ ...now.body, at: null });
+  expect((await api('GET', '/config')).body).toMatchObject({ features: { milestones: true, own_wallets: true } });
   const user = await fundedUser(api, '2.5');
   expect((await api('GET', `/users/${user.id}/balance/verify`)).body).toMatchObject({
     books: '2.5',

@@ -22,7 +22,11 @@ import { eventually } from '../support/wait.ts';
 interface DisputedOrder extends OrderBody {
   readonly dispute_ids: readonly string[];
   readonly due: { readonly action: string } | null;
-  readonly milestones: readonly { readonly milestone_ref: string; readonly status: string }[];
+  readonly milestones: readonly {
+    readonly milestone_ref: string;
+    readonly status: string;
+    readonly dispute_id: string | null;
+  }[];
 }
 
 let stack: TestStack;
@@ -56,12 +60,15 @@ describe('a dispute', () => {
     const { api } = market;
     const { buyer, seller, order } = await runningOrder(api, '150');
     const evidence = [{ type: 'URL', value: 'https://example.com/a.png', note: null }];
+    const dryRun = `/orders/${order.id}/resolution/dispute?dry_run=true`;
+    expect(await api('POST', dryRun, OPENING)).toMatchObject({ status: 200, body: { settlements: [] } });
     const first = await open(api, order.id, { evidence });
     expect(first).toMatchObject({
       status: 201,
       body: { order_id: order.id, milestone_refs: [], amount: '150', status: 'OPEN', decision: null, operation: null },
     });
     const { id } = first.body;
+    expect(await api('POST', dryRun, OPENING)).toMatchObject({ status: 409, body: { code: 'INVALID_STATE' } });
     expect(first.body.evidence).toMatchObject([{ ...evidence[0], by: 'BUYER' }]);
     expect(await orderOf(api, order.id)).toMatchObject({ status: 'DISPUTED', dispute_ids: [id], allowed: ['extend'] });
     expect(await verb<ProblemBody>(api, order.id, 'resolution/release')).toMatchObject({ status: 409 });
@@ -100,8 +107,9 @@ describe('a dispute', () => {
       status: 200,
       body: { status: 'RESOLVED', decision: 'SPLIT', release_amount: '100', refund_amount: '50', ...AGENT },
     });
-    const closed = await untilStatus(api, order.id, 'CLOSED');
-    expect(closed).toMatchObject({ final_status: 'SPLIT', dispute_ids: [id, second.id] });
+    // Who waited for the decision finds the order there.
+    const closed = await getOrder(api, order.id);
+    expect(closed).toMatchObject({ status: 'CLOSED', final_status: 'SPLIT', dispute_ids: [id, second.id] });
     expect(closed.settlements.map(({ net }) => net)).toEqual(preview.body.settlements.map(({ net }) => net));
     const [paid, back] = closed.settlements;
     expect(await balance(api, seller.id)).toMatchObject({ available: paid?.net });
@@ -152,6 +160,11 @@ describe('a dispute', () => {
       ],
       ...AGENT,
     };
+    const foreign = [...split.milestones, { milestone_ref: 'm9', release_amount: '0', refund_amount: '0' }];
+    expect(await act(api, dispute.id, 'resolve', { ...split, milestones: foreign })).toMatchObject({
+      status: 404,
+      body: { code: 'NOT_FOUND', errors: [{ pointer: '/milestones/2/milestone_ref' }] },
+    });
     expect(await act(api, dispute.id, 'resolve', split)).toMatchObject({
       status: 200,
       body: { release_amount: '29.9999999', refund_amount: '20.0000001' },
@@ -159,6 +172,10 @@ describe('a dispute', () => {
     const closed = (await untilStatus(api, order.id, 'CLOSED')) as DisputedOrder;
     expect(closed.final_status).toBe('SPLIT');
     expect(closed.milestones.map(({ status }) => status)).toEqual(['RELEASED', 'REFUNDED', 'SPLIT']);
+    expect(closed.milestones.map(({ dispute_id: about }) => about)).toEqual([null, dispute.id, dispute.id]);
+    const page = (query: string) => api('GET', `/orders/${order.id}/milestones?limit=2${query}`);
+    expect((await page('')).body).toMatchObject({ data: [{}, {}], has_more: true, next_cursor: '2' });
+    expect((await page('&cursor=2')).body).toMatchObject({ data: [{ milestone_ref: 'm3' }], has_more: false });
   }, 180_000);
 
   test('that nobody decides goes the way the order says, by the clock of its own marketplace', async () => {

@@ -233,6 +233,9 @@ test('nothing is asked for that is not there, not allowed or not the caller’s'
   const saver = await fundedUser(api, '10');
   await api('POST', `/users/${saver.id}/suspend`, {});
   expect(await codeOf({ user_id: saver.id })).toBe('409 USER_SUSPENDED');
+  const adjusted = { amount: '1', reason: 'a mistake' };
+  const support = await keyOf(stack, market, 'sam', ['support']);
+  expect((await support('POST', `/users/${saver.id}/balance/debit`, adjusted, key())).status).toBe(202);
   await api('POST', `/users/${saver.id}/activate`, {});
   await stack.api('POST', `/marketplaces/${market.id}/pause`, {});
   const headers = key();
@@ -243,6 +246,8 @@ test('nothing is asked for that is not there, not allowed or not the caller’s'
     headers,
   );
   expect(paused).toMatchObject({ status: 409, body: { code: 'MARKETPLACE_PAUSED', retryable: true } });
+  const order = { buyer_id: saver.id, seller_id: user.id, amount: '1', title: 'Logo' };
+  expect((await api('POST', '/orders', order)).status).toBe(201);
   await stack.api('POST', `/marketplaces/${market.id}/resume`, {});
   const again = await api<PaymentBody>(
     'POST',
