@@ -7,7 +7,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Deps } from '../activities/context.ts';
 import { disputeWorkflowId, orderWorkflowId, paymentWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
 import type { DisputeInput, OrderInput, PaymentInput, WalletInput } from '../workflows/messages.ts';
-import { orderWakeSignal, walletWakeSignal } from '../workflows/messages.ts';
+import { orderWakeSignal, rowWakeSignal, walletWakeSignal } from '../workflows/messages.ts';
 
 export interface Resumable {
   /** workflow type */
@@ -35,6 +35,7 @@ const payment = (type: 'withdrawal' | 'adjustment'): Resumable => ({
     task_queue_prefix: taskQueuePrefix,
     resume: true,
   }),
+  wake: [rowWakeSignal.name],
 });
 
 export const RESUMABLE: readonly Resumable[] = [
@@ -73,6 +74,7 @@ export const RESUMABLE: readonly Resumable[] = [
     table: 'disputes',
     open: sql`status not in ('RESOLVED', 'WITHDRAWN')`,
     input: (id, { taskQueuePrefix }): DisputeInput => ({ dispute_id: id, task_queue_prefix: taskQueuePrefix }),
+    wake: [rowWakeSignal.name],
   },
   payment('withdrawal'),
   payment('adjustment'),

@@ -11,6 +11,7 @@ import {
   assignDisputeUpdate,
   clockAdvancedSignal,
   resolveDisputeUpdate,
+  rowWakeSignal,
   withdrawDisputeUpdate,
 } from './messages.ts';
 
@@ -22,20 +23,22 @@ export interface DisputeCalls {
   resolveDispute(request: ResolveDispute, options: CallOptions): Promise<DisputeAnswer>;
   /** Tells open disputes that their marketplace's test clock went on. */
   disputeClockAdvanced(disputeIds: readonly string[], offsetMs: number): Promise<void>;
+  /** Makes them look at their rows, and try deadlines that waited; one that does not run is started from its row. */
+  wakeDisputes(disputeIds: readonly string[]): Promise<void>;
 }
 
 const TELL_TIMEOUT_MS = 10_000;
 
 export function disputeCalls({ client, options, taskQueue, guarded }: Context): DisputeCalls {
+  const start = (dispute_id: string) => ({
+    workflowId: disputeWorkflowId(dispute_id),
+    taskQueue,
+    args: [{ dispute_id, task_queue_prefix: options.taskQueuePrefix } satisfies DisputeInput],
+    workflowIdReusePolicy: 'ALLOW_DUPLICATE' as const,
+    staticSummary: `dispute ${dispute_id}`,
+  });
   const running = (dispute_id: string) =>
-    new WithStartWorkflowOperation('dispute', {
-      workflowId: disputeWorkflowId(dispute_id),
-      taskQueue,
-      args: [{ dispute_id, task_queue_prefix: options.taskQueuePrefix } satisfies DisputeInput],
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      staticSummary: `dispute ${dispute_id}`,
-    });
+    new WithStartWorkflowOperation('dispute', { ...start(dispute_id), workflowIdConflictPolicy: 'USE_EXISTING' });
   return {
     assignDispute: (request, { updateId, ...call }) =>
       guarded(call, () =>
@@ -70,6 +73,11 @@ export function disputeCalls({ client, options, taskQueue, guarded }: Context): 
             .catch((error: unknown) => {
               if (!(error instanceof WorkflowNotFoundError)) throw error;
             });
+      }),
+    wakeDisputes: (disputeIds) =>
+      guarded({ timeoutMs: TELL_TIMEOUT_MS }, async () => {
+        for (const id of disputeIds)
+          await client.workflow.signalWithStart('dispute', { ...start(id), signal: rowWakeSignal, signalArgs: [] });
       }),
   };
 }

@@ -13,8 +13,10 @@ import {
   approvePaymentUpdate,
   cancelPaymentUpdate,
   createPaymentUpdate,
+  rowWakeSignal,
 } from './messages.ts';
 
+const WAKE_TIMEOUT_MS = 10_000;
 const MARKETPLACE_ID = defineSearchAttributeKey('MarketplaceId', 'KEYWORD');
 
 export interface PaymentCalls {
@@ -27,6 +29,8 @@ export interface PaymentCalls {
     request: PaymentVerbRequest,
     options: CallOptions,
   ): Promise<PaymentAnswer>;
+  /** Makes it look at its row; one that does not run is started from there. */
+  wakePayment(payment: PaymentRef): Promise<void>;
 }
 
 export function paymentCalls({ client, options, taskQueue, guarded }: Context): PaymentCalls {
@@ -36,7 +40,6 @@ export function paymentCalls({ client, options, taskQueue, guarded }: Context): 
     args: [
       { payment, task_queue_prefix: options.taskQueuePrefix, ...(resume ? { resume } : {}) } satisfies PaymentInput,
     ],
-    workflowIdConflictPolicy: 'USE_EXISTING' as const,
     staticSummary: paymentWorkflowId(payment),
   });
   return {
@@ -48,6 +51,7 @@ export function paymentCalls({ client, options, taskQueue, guarded }: Context): 
           updateId: call.updateId,
           startWorkflowOperation: new WithStartWorkflowOperation(type, {
             ...start({ type, id: request.payment_id }, false),
+            workflowIdConflictPolicy: 'USE_EXISTING',
             workflowIdReusePolicy: 'REJECT_DUPLICATE',
             typedSearchAttributes: [{ key: MARKETPLACE_ID, value: request.marketplace_id }],
             memo: { request_id: request.request_id },
@@ -63,9 +67,16 @@ export function paymentCalls({ client, options, taskQueue, guarded }: Context): 
           updateId: call.updateId,
           startWorkflowOperation: new WithStartWorkflowOperation(payment.type, {
             ...start(payment, true),
+            workflowIdConflictPolicy: 'USE_EXISTING',
             workflowIdReusePolicy: 'ALLOW_DUPLICATE',
           }),
         }),
       ),
+
+    wakePayment: (payment) =>
+      guarded({ timeoutMs: WAKE_TIMEOUT_MS }, async () => {
+        const signal = { signal: rowWakeSignal, signalArgs: [] };
+        await client.workflow.signalWithStart(payment.type, { ...start(payment, true), ...signal });
+      }),
   };
 }

@@ -23,6 +23,7 @@ import {
   giveUpDisputeUpdate,
   resolveDisputeUpdate,
   retryDisputeUpdate,
+  rowWakeSignal,
   withdrawDisputeUpdate,
 } from './messages.ts';
 import { releaseParts, resolveParts } from './order-chain.ts';
@@ -37,10 +38,15 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
   const { db, compensation } = activitiesOf(task_queue_prefix);
   const life = createLife();
   const { current, settled } = life;
+  // What was read before another step wrote is out of date when that step was heard of first.
   const load = async (): Promise<void> => {
-    const { prepare_on, ...row } = await db.loadDispute({ dispute_id });
-    life.prepareOn = prepare_on;
-    settled(row);
+    for (;;) {
+      const { changes } = life;
+      const { prepare_on, ...row } = await db.loadDispute({ dispute_id });
+      if (changes !== life.changes) continue;
+      life.prepareOn = prepare_on;
+      return settled(row);
+    }
   };
   const driver = createChainDriver({
     task_queue_prefix,
@@ -48,7 +54,7 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     park: async ({ operation_id: _operation, ...why }) => settled(await db.parkDispute({ dispute_id, ...why })),
     unpark: async () => settled(await db.unparkDispute({ dispute_id })),
   });
-  listen(dispute_id, db, driver, life);
+  listen(dispute_id, { db, driver, life, load });
 
   await load();
   while (!isDisputeOver(current().status)) {
@@ -83,8 +89,10 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     try {
       settled(await db.beginDefault(request));
     } catch (error) {
-      if (asRefusal(error) === null) throw error;
+      const refusal = asRefusal(error);
+      if (refusal === null) throw error;
       life.retryDeadlineLater();
+      if (refusal.type === 'INVALID_STATE') await load();
     }
   }
 }
@@ -98,38 +106,51 @@ function createLife() {
     if (state === null) throw new TypeError('the dispute is not loaded');
     return state;
   };
-  return {
+  const life = {
     woken: false,
+    /** how often the row was heard of */
+    changes: 0,
     /** task queue of the escrow gateway, when it is not the usual one */
     prepareOn: undefined as 'chain' | undefined,
     clock,
     current,
     settled: (next: DisputeState): void => {
       state = next;
+      life.changes += 1;
       clock.sync(next.clock_offset_ms);
       setCurrentDetails(details(next));
     },
     retryDeadlineLater: (): void => {
       notBefore = clock.now() + DEADLINE_RETRY_MS;
     },
+    wake: (): void => {
+      notBefore = 0;
+      life.woken = true;
+    },
     dueInMs: (): number | null => {
       const { due_at } = current();
       return due_at === null ? null : Math.max(0, Math.max(Date.parse(due_at), notBefore) - clock.now());
     },
   };
+  return life;
 }
 
-function listen(
-  dispute_id: string,
-  db: ReturnType<typeof activitiesOf>['db'],
-  driver: Pick<ChainDriver, 'demand' | 'repair'>,
-  life: ReturnType<typeof createLife>,
-): void {
+interface Listening {
+  readonly db: ReturnType<typeof activitiesOf>['db'];
+  readonly driver: Pick<ChainDriver, 'demand' | 'repair'>;
+  readonly life: ReturnType<typeof createLife>;
+  readonly load: () => Promise<void>;
+}
+
+function listen(dispute_id: string, { db, driver, life, load }: Listening): void {
   const answering = async (change: Promise<DisputeState>): Promise<DisputeAnswer> => {
     try {
       life.settled(await change);
     } catch (error) {
-      throw asRefusal(error) ?? error;
+      const refusal = asRefusal(error);
+      // The row knows more than this history.
+      if (refusal?.type === 'INVALID_STATE') await load();
+      throw refusal ?? error;
     }
     return { dispute_id, status: life.current().status };
   };
@@ -147,6 +168,12 @@ function listen(
     };
     setHandler(update, handler, { validator: (_request: RetryRequest) => driver.demand(repair) });
   }
+  setHandler(rowWakeSignal, async () => {
+    await load();
+    life.wake();
+    // Taken up already, as the row says: nobody is asked again.
+    if (life.current().operation?.status !== 'PARKED') await driver.repair('retry');
+  });
   setHandler(clockAdvancedSignal, ({ offset_ms }) => {
     life.clock.sync(offset_ms);
     life.woken = true;

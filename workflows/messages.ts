@@ -155,6 +155,9 @@ export const resolveDisputeUpdate = defineUpdate<DisputeAnswer, [ResolveDispute]
 export const giveUpDisputeUpdate = defineUpdate<DisputeAnswer, [RetryRequest]>('give_up');
 export const retryDisputeUpdate = defineUpdate<DisputeAnswer, [RetryRequest]>('retry');
 
+/** The row of a dispute or a payment may have moved without its workflow, or its marketplace goes on: look again. */
+export const rowWakeSignal = defineSignal<[]>('wake');
+
 export interface WalletInput {
   readonly wallet_id: string;
   readonly network: string;

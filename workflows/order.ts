@@ -98,6 +98,7 @@ async function live(life: Life, operations: OrderOperations, gate: VerbGate): Pr
     if (life.stale && !gate.busy()) {
       life.stale = false;
       await operations.refresh();
+      await operations.takeUpDisputes();
     }
     if (!gate.busy()) await advance(life, operations, gate);
     const before = life.state;

@@ -28,6 +28,7 @@ import {
   cancelPaymentUpdate,
   createPaymentUpdate,
   retryPaymentUpdate,
+  rowWakeSignal,
 } from './messages.ts';
 import { type Worded, localSteps, steps } from './worded.ts';
 
@@ -44,21 +45,32 @@ interface Life {
   state: PaymentState | null;
   /** an operator asked for the parked step to be taken up */
   retried: boolean;
+  /** how often the row was heard of */
+  changes: number;
 }
 
 async function payment(input: PaymentInput): Promise<void> {
   const { id: payment_id } = input.payment;
-  const life: Life = { state: null, retried: false };
+  const life: Life = { state: null, retried: false, changes: 0 };
   const { db, compensation } = activitiesOf(input);
   const settled = (next: PaymentState): void => {
     // What is over stays so, in whatever order the steps report.
     if (life.state !== null && isOver(life.state.status)) return;
     life.state = next;
+    life.changes += 1;
     setCurrentDetails(`**${next.status}**\n\n- ${next.operation.verb}: ${next.operation.status.toLowerCase()}`);
   };
-  listen(payment_id, life, db, settled);
+  // What was read before another step wrote is out of date when that step was heard of first.
+  const load = async (): Promise<void> => {
+    for (;;) {
+      const { changes } = life;
+      const row = await db.loadPayment({ payment_id });
+      if (changes === life.changes) return settled(row);
+    }
+  };
+  listen(payment_id, { life, db, settled, load });
 
-  if (input.resume === true) settled(await db.loadPayment({ payment_id }));
+  if (input.resume === true) await load();
   else if (!(await condition(() => life.state !== null, CREATION_LIMIT, { summary: 'it was not created' }))) return;
 
   const isEnded = (): boolean => life.state !== null && isOver(life.state.status);
@@ -79,7 +91,7 @@ async function payment(input: PaymentInput): Promise<void> {
         priority: PRIORITY,
         task_queue_prefix: input.task_queue_prefix,
       });
-      if (outcome.status === 'LANDED') return settled(await db.loadPayment({ payment_id }));
+      if (outcome.status === 'LANDED') return await load();
       const { reason, detail, transaction_hash } = outcome;
       settled(await compensation.failPayment({ payment_id, reason, detail, transaction_hash }));
     } catch (error) {
@@ -97,25 +109,44 @@ async function payment(input: PaymentInput): Promise<void> {
   /** Parked: an operator looks at it and retries, or it is canceled as long as nothing is signed. */
   async function untilRetried(): Promise<void> {
     upsertSearchAttributes([{ key: ATTENTION, value: true }]);
-    await condition(() => life.retried || isEnded());
+    // Also when the row says that it was taken up already.
+    await condition(() => life.retried || life.state?.operation.status !== 'PARKED' || isEnded());
     if (!isEnded()) settled(await db.unparkPayment({ payment_id }));
     life.retried = false;
     upsertSearchAttributes([{ key: ATTENTION, value: false }]);
   }
 }
 
+interface Listening {
+  readonly life: Life;
+  readonly db: Worded<PaymentRowActivities>;
+  readonly settled: (next: PaymentState) => void;
+  readonly load: () => Promise<void>;
+}
+
 /** Whether the row allows a verb is judged under its lock, by the activity: two updates delivered together both come here. */
-function listen(
-  payment_id: string,
-  life: Life,
-  db: Worded<PaymentRowActivities>,
-  settled: (next: PaymentState) => void,
-): void {
+function listen(payment_id: string, { life, db, settled, load }: Listening): void {
   const answer = async (work: Promise<PaymentState>) => {
-    const next = await refusing(work);
-    settled(next);
-    return { payment_id, status: next.status };
+    try {
+      const next = await work;
+      settled(next);
+      return { payment_id, status: next.status };
+    } catch (error) {
+      const refusal = asRefusal(error);
+      // The row knows more than this history.
+      if (refusal?.type === 'INVALID_STATE') await load();
+      // Updates throw only ApplicationFailure.
+      throw refusal ?? error;
+    }
   };
+  setHandler(rowWakeSignal, async () => {
+    try {
+      await load();
+    } catch (error) {
+      // A creation that was refused has no row.
+      if (asRefusal(error)?.type !== 'NOT_FOUND') throw error;
+    }
+  });
   setHandler(createPaymentUpdate, (request) => answer(db.createPayment(request)));
   setHandler(approvePaymentUpdate, (request) => answer(db.approvePayment(request)));
   setHandler(cancelPaymentUpdate, (request) => answer(db.cancelPayment(request)));
@@ -147,13 +178,4 @@ function activitiesOf(input: PaymentInput) {
       retry: { initialInterval: '500ms', maximumInterval: '20s' },
     }),
   };
-}
-
-/** Updates throw only ApplicationFailure. */
-async function refusing<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw asRefusal(error) ?? error;
-  }
 }

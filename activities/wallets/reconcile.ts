@@ -7,6 +7,7 @@ import { foreignTransactionSignal, orderWakeSignal, repairTrustlinesSignal } fro
 import { raiseAttention } from '../attention.ts';
 import { freeOrphanedLeases } from '../chain/leases.ts';
 import type { Deps } from '../context.ts';
+import { tellOrders, wakeDisputes } from '../disputes/wake.ts';
 import { wakePayments } from '../withdrawals/wake.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { watchSponsor } from './sponsor.ts';
@@ -26,6 +27,8 @@ export interface ReconcileResult {
   readonly orphaned_leases: number;
   readonly orders_waiting: number;
   readonly payments_waiting: number;
+  readonly disputes_waiting: number;
+  readonly disputes_untold: number;
   readonly trustlines_missing: number;
 }
 
@@ -43,6 +46,8 @@ export function createReconcileActivities(deps: Deps) {
         orphaned_leases: await freeOrphanedLeases(pool(deps.orm)),
         orders_waiting: await wakeWaiting(deps, older_than_s),
         payments_waiting: await wakePayments(deps, older_than_s),
+        disputes_waiting: await wakeDisputes(deps, older_than_s),
+        disputes_untold: await tellOrders(deps, older_than_s),
         trustlines_missing: (await whileReachable(deps, () => checkTrustlines(deps))) ?? 0,
       };
       await whileReachable(deps, () => watchSponsor(deps));
