@@ -26,11 +26,11 @@ export interface ApiClient {
   post<T>(path: string, body?: unknown, wait?: number): Promise<T>;
 }
 
-const PATIENCE_MS = 45_000;
+const PATIENCE_MS = 120_000;
 const PAUSE_MS = 500;
 
 /**
- * A problem that says `retryable` is asked again, with the same Idempotency-Key, for 45 s.
+ * A problem that says `retryable` is asked again, with the same Idempotency-Key, for two minutes.
  * @throws Problem for every other answer that is not 2xx
  */
 export function createApiClient(target: { readonly apiUrl: string; readonly apiKey: string }): ApiClient {

@@ -43,7 +43,7 @@ export interface Play {
 const WAIT_S = 60;
 const POLL_MS = 200;
 /** A killed worker's step is taken up again after ten seconds; this is when to give up. */
-const PATIENCE_MS = 45_000;
+const PATIENCE_MS = 120_000;
 const SHOWN_HASH = 12;
 
 const RELEASED = { status: 'CLOSED', final_status: 'RELEASED' };

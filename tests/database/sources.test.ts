@@ -128,8 +128,8 @@ test('deploys spread over the channels, releases and resolutions over the pools;
   for (let index = 0; index < 24; index += 1) {
     const id = await orderBeingDeployed(marketplaceId, buyer, seller);
     const order = await readOrder(db, id);
-    const wallets = await completeRoles(db, order);
-    expect(await completeRoles(db, order)).toEqual(wallets);
+    const wallets = await completeRoles(orm, order);
+    expect(await completeRoles(orm, order)).toEqual(wallets);
     if (wallets !== null) assigned.push(wallets);
   }
   expect([...counts(assigned.map(({ deploy_signer }) => deploy_signer.address)).values()]).toEqual([6, 6, 6, 6]);
@@ -147,9 +147,9 @@ test('a wallet that is being closed gets no role', async () => {
   await provision();
   const order = await readOrder(db, await orderBeingDeployed(marketplaceId, buyer, seller));
   await sql`update wallets set closing_at = now() where user_id = ${seller}`.execute(db);
-  expect(await completeRoles(db, order)).toBeNull();
+  expect(await completeRoles(orm, order)).toBeNull();
   await sql`update wallets set closing_at = null`.execute(db);
-  expect(await completeRoles(db, order)).not.toBeNull();
+  expect(await completeRoles(orm, order)).not.toBeNull();
 });
 
 test('pools that were made larger are filled, and a marketplace works as soon as one wallet of each kind is there', async () => {
