@@ -10,7 +10,7 @@ import { temporaryFolder } from '../../cli/stack/folders.ts';
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 const demo = (args: readonly string[]) =>
   promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, 'demo', ...args], {
-    timeout: 170_000,
+    timeout: 480_000,
   });
 
 test('the demo ends with coherent books, every order as it must be, the worker killed on the way', async () => {
@@ -26,7 +26,7 @@ test('the demo ends with coherent books, every order as it must be, the worker k
   ]);
   expect(stdout).toMatch(/coherent: yes/);
   expect(stdout).toMatch(/INSUFFICIENT_FUNDS/);
-}, 180_000);
+}, 500_000);
 
 test('a bad input file is refused before anything starts, with the JSON path', async () => {
   const folder = await temporaryFolder('orchestrator-test-demo-');

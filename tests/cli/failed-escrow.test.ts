@@ -8,7 +8,7 @@ const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 test('a forged funding is explained, replayed from a redacted history, repaired and released', async () => {
   const command = ['--disable-warning=ExperimentalWarning', MAIN, 'demo:failed-escrow', '--json'];
-  const { stdout } = await promisify(execFile)(process.execPath, command, { timeout: 280_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, command, { timeout: 480_000 });
   expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
     explained: true,
     replayed: true,
@@ -20,4 +20,4 @@ test('a forged funding is explained, replayed from a redacted history, repaired 
   expect(stdout).toMatch(/asked for\s+250000000\n.*came\s+500000000/);
   expect(stdout).toMatch(/orchestrator -- retry att_/);
   expect(stdout).toMatch(/▶ +\d+ {2}ACTIVITY prepareTransaction .*FAILED/);
-}, 300_000);
+}, 500_000);
