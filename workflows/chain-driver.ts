@@ -72,8 +72,8 @@ export type Wanted = Extract<Repair, 'retry' | 'give_up'>;
 export interface ChainDriver {
   /** @returns null when it landed, else why it is dead */
   drive(part: ChainPart, run: Run): Promise<Dead | null>;
-  /** Waits, parked, for a retry: what a resumed workflow does that finds its operation parked. */
-  untilRetried(operationId: string): Promise<void>;
+  /** Waits, parked, for a repair: what a resumed workflow does that finds its operation parked. @param allowed default: a retry */
+  untilRetried(operationId: string, allowed?: readonly Repair[]): Promise<Wanted | null>;
   /** @throws ApplicationFailure INVALID_STATE when the parked step does not allow it, or nothing is parked */
   demand(repair: Wanted): void;
   /** Takes a parked step up again, or lets it go as if it were dead; resolves when that is on the row. */
@@ -144,7 +144,8 @@ export function createChainDriver(context: DriverContext): ChainDriver {
 function createParking(context: Pick<DriverContext, 'park' | 'unpark'>, isGivenUp: () => boolean) {
   let parked: { repair: Wanted | null; readonly allowed: readonly Repair[] } | null = null;
 
-  async function untilRepaired(operationId: string, allowed: readonly Repair[]): Promise<Wanted | null> {
+  // What the row shows as parked is found again by trying it.
+  async function untilRepaired(operationId: string, allowed: readonly Repair[] = ['retry']): Promise<Wanted | null> {
     const mine: NonNullable<typeof parked> = { repair: null, allowed };
     parked = mine;
     upsertSearchAttributes([{ key: ATTENTION, value: true }]);
@@ -160,10 +161,7 @@ function createParking(context: Pick<DriverContext, 'park' | 'unpark'>, isGivenU
       await context.park(why);
       return untilRepaired(why.operation_id, why.repairs);
     },
-    // What the row shows as parked is found again by trying it.
-    untilRetried: async (operationId: string): Promise<void> => {
-      await untilRepaired(operationId, ['retry']);
-    },
+    untilRetried: untilRepaired,
     demand: (repair: Wanted): void => {
       if (parked === null) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
       if (!parked.allowed.includes(repair))

@@ -2,11 +2,12 @@
  * An operation of an order on chain: written on the row, driven transaction by transaction, compensated when one is proved
  * dead, parked when only an operator can help.
  */
-import { ApplicationFailure } from '@temporalio/workflow';
+import { ApplicationFailure, sleep } from '@temporalio/workflow';
 import type { OrderActivities } from '../activities/index.ts';
 import type { OperationTarget, OrderState } from '../domain/order/shapes.ts';
 import type { OrderVerb } from '../domain/statuses.ts';
-import { type ChainDriver, type ChainPart, createChainDriver } from './chain-driver.ts';
+import { type ChainDriver, type ChainPart, type Run, createChainDriver } from './chain-driver.ts';
+import { asRefusal } from './failure.ts';
 import type { DeliverRequest, OrderInput, VerbRequest } from './messages.ts';
 import { createSaga } from './saga.ts';
 import { type StepControl, createStepControl } from './step-control.ts';
@@ -30,6 +31,9 @@ const PRIORITY: Partial<Record<OrderVerb, number>> = {
   fund: 4,
   escrow: 5,
 };
+
+/** Before what could not be given up is looked at again. */
+const FIND_OUT_MS = 1_000;
 
 const stepName = (step: string, index: number | null): string => (index === null ? step : `${step}:${index}`);
 
@@ -105,24 +109,39 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
 
   const run: ChainOperations['run'] = async (request, verb, partsOf) => {
     const { operation_id } = request;
-    const { prepare_on, ...state } = await db.beginOperation({ order_id, verb, ...request });
+    const { prepare_on, live, ...state } = await db.beginOperation({ order_id, verb, ...request });
     settled(state);
     const begun = context.state()?.operation;
     // Waiting for a wallet is not an operation: verbs and deadlines work meanwhile.
     if (begun?.id !== operation_id) return;
-    control.reset();
-    if (begun.status === 'PARKED') await driver.untilRetried(operation_id);
-    else if (begun.status !== 'RUNNING') return;
-    const saga = createSaga();
-    for (const part of partsOf(begun.targets)) {
+    control.reset(live === true);
+    if (begun.status === 'PARKED') {
+      if ((await driver.untilRetried(operation_id, begun.repairs)) === 'give_up') control.giveUp();
+    } else if (begun.status !== 'RUNNING') return;
+    for (const part of partsOf(begun.targets))
+      await drive(part, { operation_id, prepare_on, priority: PRIORITY[verb] ?? 5 });
+  };
+
+  async function drive(part: ChainPart, run: Run): Promise<void> {
+    const { operation_id } = run;
+    for (;;) {
+      const saga = createSaga();
       if (part.undo === 'VOID_FUNDING') saga.undoWith(() => compensation.voidFunding({ order_id }));
-      const dead = await driver.drive(part, { operation_id, prepare_on, priority: PRIORITY[verb] ?? 5 });
-      if (dead === null) continue;
+      const dead = await driver.drive(part, run);
+      if (dead === null) return;
       await saga.compensate();
-      settled(await db.failOperation({ order_id, operation_id, step: part.step, ...dead }));
+      try {
+        settled(await db.failOperation({ order_id, operation_id, step: part.step, ...dead }));
+      } catch (error) {
+        if (asRefusal(error)?.type !== 'INVALID_STATE') throw error;
+        // Something of it may land after all: it is found out, and cannot be given up any more.
+        control.reset(true);
+        await sleep(FIND_OUT_MS, { summary: 'it may land after all: find out' });
+        continue;
+      }
       throw ApplicationFailure.nonRetryable(dead.detail, 'OPERATION_FAILED', { reason: dead.reason });
     }
-  };
+  }
 
   return { run, control, repairs: driver };
 }

@@ -10,12 +10,12 @@ export interface StepControl {
   isGivenUp(): boolean;
   /** Ends the preparation, or the wait for a repair. Only while it is not live. */
   giveUp(): void;
-  /** A new operation begins. */
-  reset(): void;
+  /** An operation begins, or is found out about again. @param live something of it may land already */
+  reset(live: boolean): void;
   /** @throws ApplicationFailure CANCELED when it was given up */
   preparing<T>(prepare: () => Promise<T>): Promise<T>;
-  /** A signature that is refused was not given. */
-  signing<T>(sign: () => Promise<T>): Promise<T>;
+  /** A signature that is refused, or came too late, was not given. */
+  signing<T extends { readonly status: string }>(sign: () => Promise<T>): Promise<T>;
   /** Only the user can sign: until he has, giving up is for `end` to decide, who knows what was handed out. */
   waiting(end: () => void): void;
   /** The user has signed. */
@@ -23,7 +23,8 @@ export interface StepControl {
 }
 
 export function createStepControl(): StepControl {
-  let live = false;
+  // What an earlier run signed is not known before the row was asked.
+  let live = true;
   let givenUp = false;
   let cancel: (() => void) | null = null;
   const canceled = () => ApplicationFailure.nonRetryable('given up before anything was signed', 'CANCELED');
@@ -34,12 +35,11 @@ export function createStepControl(): StepControl {
       givenUp = true;
       cancel?.();
     },
-    reset: () => {
-      live = false;
+    reset: (isLive) => {
+      live = isLive;
       givenUp = false;
     },
     preparing: async (prepare) => {
-      live = false;
       if (givenUp) throw canceled();
       const scope = new CancellationScope({ cancellable: true });
       cancel = () => scope.cancel();
@@ -50,6 +50,7 @@ export function createStepControl(): StepControl {
         live = true;
         return prepared;
       } catch (error) {
+        live = false;
         throw givenUp ? canceled() : error;
       } finally {
         cancel = null;
@@ -57,7 +58,10 @@ export function createStepControl(): StepControl {
     },
     signing: async (sign) => {
       try {
-        return await sign();
+        const signed = await sign();
+        // Not signed yet: it is prepared again.
+        if (signed.status === 'STALE') live = false;
+        return signed;
       } catch (error) {
         live = false;
         throw error;

@@ -21,8 +21,10 @@ import {
   demand,
   isRepeat,
   lockOrder,
+  mayLand,
   newOperation,
   orderTime,
+  refuseVerb,
   stateOf,
   storedProblem,
 } from './order-row.ts';
@@ -55,14 +57,15 @@ export function createOrderOperationActivities(deps: Deps) {
   const { orm } = deps;
   return {
     /**
-     * Opens an operation on the row. An escrow cannot be deployed before its wallets exist: then the order waits, without
+     * Opens an operation on the row, or finds it there: `live` when something of it may land. An escrow cannot be deployed before its wallets exist: then the order waits, without
      * an operation, when the system asked; a caller's operation waits in its first step.
      * @throws ApplicationFailure INVALID_STATE, MARKETPLACE_PAUSED
      */
-    async beginOperation(input: BeginInput): Promise<OrderState & PreparedOn> {
+    async beginOperation(input: BeginInput): Promise<OrderState & PreparedOn & { readonly live?: true }> {
       const state = await inTransaction(orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
-        if (isRepeat(order, input.operation_id)) return stateOf(order);
+        if (isRepeat(order, input.operation_id))
+          return { ...stateOf(order), ...((await mayLand(trx, order.id)) ? { live: true as const } : {}) };
         const transition = demand(order, input.verb);
         if (order.paused && input.cause === 'DEADLINE') return waitFor(trx, order, input, 'RESUME');
         if (order.paused && PAYS_OUT.includes(input.verb))
@@ -76,7 +79,10 @@ export function createOrderOperationActivities(deps: Deps) {
       return { ...state, ...preparedOn(deps) };
     },
 
-    /** Compensation: the operation's transaction is proved dead, the order stands where the machine says. */
+    /**
+     * Compensation: the operation's transaction is proved dead, the order stands where the machine says.
+     * @throws ApplicationFailure INVALID_STATE while something of it may land: whoever calls, there is only finding out (F2)
+     */
     async failOperation(input: {
       order_id: string;
       operation_id: string;
@@ -99,6 +105,7 @@ export function createOrderOperationActivities(deps: Deps) {
         };
         // One that was given up while it waited for its source account holds on to it no longer.
         await releaseLease(trx, `${correlation().workflowId}/${input.step}`);
+        if (await mayLand(trx, order.id)) refuseVerb(order, 'a transaction of this operation may still land');
         const status = statusAfterDeath(order, operation.verb);
         const patch = { status, ...escrowIs(ESCROW_WHILE[operation.verb]?.dead), waitingFor: null, operation: failed };
         const event = { type: 'order.operation_failed' as const, change: { operation: failed } };

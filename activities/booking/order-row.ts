@@ -14,6 +14,7 @@ import { type OrderView, allowedVerbs, refusal, transitionOf } from '../../domai
 import { wholePart } from '../../domain/order/milestones.ts';
 import type { EscrowWallets, OperationTask, OperationView, OrderState } from '../../domain/order/shapes.ts';
 import type { Reason } from '../../domain/reasons.ts';
+import type { Repair } from '../../domain/repairs.ts';
 import type {
   DueAction,
   EscrowStatus,
@@ -24,6 +25,7 @@ import type {
   Reservation,
   WaitingFor,
 } from '../../domain/statuses.ts';
+import { orderWorkflowId } from '../../domain/workflow-ids.ts';
 import { refuse } from '../failure.ts';
 import { problemOf } from '../problem.ts';
 
@@ -72,6 +74,8 @@ export interface OrderRow {
   readonly waitingFor: WaitingFor | null;
   readonly operation: OperationView | null;
   readonly task: OperationTask | null;
+  /** the matter that parking the operation raised, while it is open */
+  readonly parking: { readonly id: string; readonly repairs: readonly Repair[] } | null;
   readonly deadlines: DeadlineTerms;
   readonly dueTimes: DueTimes;
   readonly dueAt: Date | null;
@@ -125,6 +129,8 @@ const SELECT = sql`
       from milestones m where m.order_id = o.id) as milestones,
     coalesce((select t.offset_ms from test_clocks t where t.marketplace_id = o.marketplace_id), 0)::float8
       as "clockOffsetMs",
+    (select json_build_object('id', a.id, 'repairs', a.allowed_repairs) from attention a where a.resource_id = o.id
+      and a.cleared_at is null and a.detail->>'operation_id' = o.operation->>'id' limit 1) as parking,
     (select p.status = 'PAUSED' from marketplaces p where p.id = o.marketplace_id) as paused,
     extract(epoch from clock_timestamp())::float8 as "asOf"
   from orders o`;
@@ -184,7 +190,7 @@ export function escrowOf({ id, escrow }: OrderRow): EscrowRecord {
 const asDate = (value: Date | string | null): Date | null => (value === null ? null : new Date(value));
 
 export function stateOf(order: OrderRow): OrderState {
-  const { operation, task, parts } = order;
+  const { operation, task, parts, parking } = order;
   const targets = parts
     .filter(({ index }) => task?.parts.includes(index) === true)
     .map(({ index, approved }) => ({ index, approved }));
@@ -194,8 +200,13 @@ export function stateOf(order: OrderRow): OrderState {
     parts: parts.map(({ status }) => status),
     hasMilestones: order.hasMilestones,
     waiting_for: order.waitingFor,
-    operation:
-      operation === null ? null : { id: operation.id, verb: operation.verb, status: operation.status, targets },
+    operation: operation && {
+      id: operation.id,
+      verb: operation.verb,
+      status: operation.status,
+      targets,
+      ...(operation.status === 'PARKED' ? { repairs: parking?.repairs ?? ['retry'] } : {}),
+    },
     due: nextDue(order),
     clock_offset_ms: order.clockOffsetMs,
     as_of: order.asOf,
@@ -210,6 +221,17 @@ export const viewOf = ({ status, operation, parts, hasMilestones }: OrderRow): O
   hasMilestones,
   live: true,
 });
+
+/**
+ * Whether a transaction of the order's own workflow may land, with a signature that we never saw if need be (handed out), or
+ * landed and is not booked. Under the row's lock and without the source account's lease nothing is signed meanwhile.
+ */
+export async function mayLand(trx: Sql, orderId: string): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select from chain_transactions where order_id = ${orderId} and workflow_id = ${orderWorkflowId(orderId)}
+      and (status in ('SIGNED', 'SUBMITTED') or (status = 'CONFIRMED' and booked_at is null))) as found`.execute(trx);
+  return rows[0]?.found === true;
+}
 
 /** The operation has run already: local activities do run twice after a crash. */
 export const isRepeat = (order: OrderRow, operationId: string): boolean => order.operation?.id === operationId;

@@ -21,6 +21,7 @@ import {
   doneOperation,
   isRepeat,
   lockOrder,
+  mayLand,
   readOrder,
   orderTime,
   recordCreation,
@@ -94,6 +95,7 @@ async function cancelInside(trx: Sql, input: OperationInput): Promise<OrderState
   const order = await lockOrder(trx, input.order_id);
   if (isRepeat(order, input.operation_id)) return stateOf(order);
   demand(order, 'cancel');
+  if (await mayLand(trx, order.id)) refuseVerb(order, 'cancel: a transaction of this order may still land');
   if (input.cause === 'DEADLINE') {
     const { funding } = order.dueTimes;
     if (funding === undefined || input.deadline_at === undefined || funding > input.deadline_at)

@@ -50,8 +50,10 @@ export function createSignActivity(deps: Deps) {
           ? await signClassic(deps, stored, target, payer)
           : await signCall(deps, stored, target.call);
       const outer = feeBump(inner, passphrase, payer, { maxFeePerOp: INCLUSION_FEE_BID });
-      // Not saved: another attempt prepared or signed meanwhile. Preparing again hands out what counts now.
-      return { status: (await saveSigned(deps, stored, target, outer, ledger)) ? 'SIGNED' : 'STALE' };
+      if (await saveSigned(deps, stored, target, outer, ledger)) return { status: 'SIGNED' };
+      // Another attempt signed meanwhile, and that may land; or it prepared, and preparing again hands out what counts now.
+      const { status } = await transactionById(pool(deps.orm), stored.id);
+      return { status: status === 'PREPARED' ? 'STALE' : 'SIGNED' };
     },
   };
 }

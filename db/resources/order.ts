@@ -51,10 +51,13 @@ const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 
     'allowed_repairs', a.allowed_repairs)
   from attention a where a.resource_id = o.id and a.cleared_at is null order by a.since limit 1)`;
 
-/** Whether an envelope of a running operation that could else be given up may land, or waits to be booked. */
+/** Whether what could else be given up cannot: an envelope may land, or waits to be booked, or it is parked on more. */
 const LIVE = sql`(o.operation->>'status' in ('RUNNING', 'PARKED') and o.operation->>'verb' in ('escrow', 'fund')
-    and exists (select from chain_transactions t where t.order_id = o.id
-      and (t.status in ('SIGNED', 'SUBMITTED') or (t.status = 'CONFIRMED' and t.booked_at is null))))`;
+    and (exists (select from chain_transactions t where t.order_id = o.id
+        and (t.status in ('SIGNED', 'SUBMITTED') or (t.status = 'CONFIRMED' and t.booked_at is null)))
+      or (o.operation->>'status' = 'PARKED' and not exists (select from attention a where a.resource_id = o.id
+        and a.cleared_at is null and a.detail->>'operation_id' = o.operation->>'id'
+        and 'give_up' = any(a.allowed_repairs)))))`;
 
 const select = (where: RawBuilder<unknown>, rest?: RawBuilder<unknown>) => selectFrom(sql`orders`, where, rest);
 

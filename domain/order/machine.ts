@@ -9,6 +9,7 @@ import {
   type OrderStatus,
   type OrderVerb,
 } from '../statuses.ts';
+import type { Repair } from '../repairs.ts';
 import { takes } from './milestones.ts';
 
 export interface Transition {
@@ -121,7 +122,12 @@ export const TRANSITIONS: readonly Transition[] = [
 /** What decides about a verb. */
 export interface OrderView {
   readonly status: OrderStatus;
-  readonly operation: { readonly verb: OrderVerb; readonly status: OperationStatus } | null;
+  readonly operation: {
+    readonly verb: OrderVerb;
+    readonly status: OperationStatus;
+    /** of a parked one, when that is known */
+    readonly repairs?: readonly Repair[];
+  } | null;
   /** statuses of its milestones, or of the one part of an order without */
   readonly parts: readonly MilestoneStatus[];
   readonly hasMilestones: boolean;
@@ -145,13 +151,18 @@ const ABOUT_PARTS: readonly OrderVerb[] = [
 export const isBusy = ({ operation }: Pick<OrderView, 'operation'>): boolean =>
   operation?.status === 'RUNNING' || operation?.status === 'PARKED';
 
+/** A parked one only where an operator may give it up, too. */
+function canGiveUp({ operation, live }: OrderView): boolean {
+  if (operation === null || live || !ABANDONABLE.includes(operation.verb)) return false;
+  return operation.status !== 'PARKED' || operation.repairs?.includes('give_up') !== false;
+}
+
 /** The transition a verb would take now, or null when it is not allowed. */
 export function transitionOf(view: OrderView, verb: OrderVerb): Transition | null {
   const listed = TRANSITIONS.find((candidate) => candidate.from === view.status && candidate.verb === verb);
   if (listed === undefined) return null;
   if (isBusy(view)) {
-    const canEnd = view.operation !== null && ABANDONABLE.includes(view.operation.verb) && !view.live;
-    return verb === 'cancel' && canEnd ? listed : null;
+    return verb === 'cancel' && canGiveUp(view) ? listed : null;
   }
   if ((view.hasMilestones ? WITHOUT_MILESTONES : WITH_MILESTONES).includes(verb)) return null;
   if (ABOUT_PARTS.includes(verb) && !view.parts.some((status) => takes(verb, status))) return null;

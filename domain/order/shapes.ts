@@ -8,6 +8,7 @@ import type {
   OrderVerb,
   WaitingFor,
 } from '../statuses.ts';
+import type { Repair } from '../repairs.ts';
 import type { Due } from './deadlines.ts';
 
 /** A problem (RFC 9457) as it is stored with an operation that failed. */
@@ -83,6 +84,8 @@ export interface OrderState {
     readonly verb: OrderVerb;
     readonly status: OperationStatus;
     readonly targets: readonly OperationTarget[];
+    /** of a parked one: what may be done about it; histories from before do not have it */
+    readonly repairs?: readonly Repair[];
   } | null;
   /** the next timer of its own; a dispute's belongs to the dispute */
   readonly due: Due | null;

@@ -5,6 +5,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApplicationFailure } from '@temporalio/common';
 import { createOrderActivities } from '../../activities/index.ts';
+import { orderResource } from '../../db/resources/order.ts';
+import { pool } from '../../db/sql.ts';
 import { type Forgery, type Tamper, createTamper } from '../../sandbox/faults/tamper.ts';
 import { hashes } from '../../providers/chain/envelope.ts';
 import { asActivity } from '../support/activity.ts';
@@ -183,7 +185,7 @@ test('the order is parked with the decoded difference', async () => {
   );
   const { parkOperation, unparkOperation } = createOrderActivities(world.process.deps);
   const operation = { order_id: orderId, operation_id: order?.operation.id ?? '' };
-  await asActivity(step.workflowId, 1, () =>
+  const parked = await asActivity(step.workflowId, 1, () =>
     parkOperation({
       ...operation,
       reason: 'ENVELOPE_REJECTED',
@@ -193,6 +195,11 @@ test('the order is parked with the decoded difference', async () => {
       repairs: ['retry'],
     }),
   );
+  // What may be done about it goes along: a resumed run allows the same, and a cancel does not end it.
+  expect(parked.operation).toMatchObject({ status: 'PARKED', repairs: ['retry'] });
+  const { loadOrder } = createOrderActivities(world.process.deps);
+  expect((await loadOrder({ order_id: orderId })).operation).toEqual(parked.operation);
+  expect((await orderResource(pool(world.process.deps.orm), orderId)).allowed).toEqual([]);
   const [attention] = await world.rows<{ detail: { detail: { differences: Difference[] } } }>(
     'select detail from attention where resource_id = $1 and cleared_at is null',
     orderId,
@@ -203,6 +210,15 @@ test('the order is parked with the decoded difference', async () => {
     actual: '500000000',
   });
   world.sandbox.faults.clear();
+  const open = () =>
+    world.rows<{ id: string }>('select id from attention where resource_id = $1 and cleared_at is null', orderId);
+  await world.rows(
+    `insert into attention (id, resource_type, resource_id, workflow_id, reason, detail, allowed_repairs, since)
+     values ('att_other', 'order', $1, 'reconcile/x', 'BOOKS_DIFFER', '{}', '{}', now())`,
+    orderId,
+  );
   await asActivity(step.workflowId, 1, () => unparkOperation(operation));
+  // Another matter of the order is not settled by that.
+  expect(await open()).toEqual([{ id: 'att_other' }]);
   expect(await world.drive(step)).toMatchObject({ status: 'LANDED' });
 });

@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Deps } from '../../activities/context.ts';
+import { createOrderActivities } from '../../activities/index.ts';
 import { INCLUSION_FEE_BID, INCLUSION_FEE_MAX } from '../../domain/limits.ts';
 import { bidOf } from '../../providers/chain/envelope.ts';
 import type { FaultRule } from '../../sandbox/faults/registry.ts';
@@ -16,6 +17,7 @@ import {
   repeated,
   startChainWorld,
 } from '../support/chain-world.ts';
+import { asActivity } from '../support/activity.ts';
 
 let world: ChainWorld;
 beforeAll(async () => {
@@ -308,5 +310,80 @@ describe('when the network passes a transaction over', () => {
     expect(await bids(step)).toEqual([INCLUSION_FEE_BID, INCLUSION_FEE_BID * 10n]);
     const outcome = await repeated((attempt) => here(step).settle(id, attempt), closeLedger);
     expect(outcome).toMatchObject({ status: 'LANDED' });
+  });
+});
+
+describe('what may land is not given up, whoever asks', () => {
+  const origin = { request_id: null, actor: null, reason: null, cause: 'API' } as const;
+
+  /** The two ways out of a funding, as the order's workflow would take them. */
+  async function waysOut(orderId: string) {
+    const step = fundStep(orderId);
+    const orders = createOrderActivities(world.process.deps);
+    const inWorkflow = <T>(work: () => Promise<T>) => asActivity(step.workflowId, 1, work);
+    const row = async () => {
+      const [order] = await world.rows<{ status: string; operation: { id: string; status: string } }>(
+        'select status, operation from orders where id = $1',
+        orderId,
+      );
+      if (order === undefined) throw new Error('no order');
+      return order;
+    };
+    const { id } = (await row()).operation;
+    const given = { step: 'fund', reason: 'CANCELED', detail: '', transaction_hash: null };
+    return {
+      step,
+      row,
+      fail: () => inWorkflow(() => orders.failOperation({ order_id: orderId, operation_id: id, ...given })),
+      cancel: () => inWorkflow(() => orders.cancelOrder({ order_id: orderId, operation_id: 'op_cancel', ...origin })),
+      begin: (operation_id: string) =>
+        inWorkflow(() => orders.beginOperation({ order_id: orderId, operation_id, verb: 'fund', ...origin })),
+      show: (status: string) =>
+        world.rows(`update orders set operation = operation || $2::jsonb where id = $1`, orderId, { status }),
+    };
+  }
+
+  test.each([
+    ['it is signed', 'SIGNED'],
+    ['it is sent, or handed out to be signed', 'SUBMITTED'],
+    ['it is in a ledger and not booked', 'CONFIRMED'],
+  ])('%s', async (_words, status) => {
+    const orderId = await world.escrowed();
+    const { step, row, fail, cancel, begin, show } = await waysOut(orderId);
+    const id = await signed(step);
+    await world.rows('update chain_transactions set status = $2 where id = $1', id, status);
+    const before = await row();
+    await expect(fail()).rejects.toMatchObject({ type: 'INVALID_STATE', nonRetryable: true });
+    expect(await row()).toEqual(before);
+    // A run that finds the operation on the row is told.
+    expect(await begin(before.operation.id)).toMatchObject({ live: true });
+    await show('FAILED');
+    await expect(cancel()).rejects.toMatchObject({ type: 'INVALID_STATE', nonRetryable: true });
+    expect(await row()).toMatchObject({ status: 'ESCROW_FUNDING' });
+    await show('RUNNING');
+    await world.rows("update chain_transactions set status = 'SIGNED' where id = $1", id);
+    expect(await world.drive(step)).toMatchObject({ status: 'LANDED' });
+    expect(await attemptsAt(step)).toMatchObject([{ status: 'CONFIRMED', booked: true }]);
+  });
+
+  test('what is only prepared is given up, its account is free, and it is never signed', async () => {
+    const { step, row, fail, cancel, begin } = await waysOut(await world.escrowed());
+    const id = await prepared(step);
+    expect(await begin((await row()).operation.id)).not.toHaveProperty('live');
+    await fail();
+    expect(await row()).toMatchObject({ status: 'ESCROW_FUNDING', operation: { status: 'FAILED' } });
+    await cancel();
+    expect(await here(step).sign(id)).toEqual({ status: 'STALE' });
+    expect(await row()).toMatchObject({ status: 'CLOSED' });
+  });
+
+  test('what is proved dead is given up', async () => {
+    const { step, row, fail, cancel } = await waysOut(await world.escrowed());
+    const id = await signed(step);
+    muchLater();
+    expect(await repeated((attempt) => here(step).settle(id, attempt), muchLater)).toMatchObject({ status: 'DEAD' });
+    await fail();
+    await cancel();
+    expect(await row()).toMatchObject({ status: 'CLOSED' });
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type OrderView, TRANSITIONS, allowedVerbs, refusal, transitionOf } from '../../domain/order/machine.ts';
+import type { Repair } from '../../domain/repairs.ts';
 import { PART_TRANSITIONS, derive, isSettled, mayFollow, takes } from '../../domain/order/milestones.ts';
 import {
   MILESTONE_STATUSES,
@@ -44,6 +45,13 @@ describe('the order machine', () => {
           const cancelable = TRANSITIONS.some((one) => one.from === from && one.verb === 'cancel');
           expect(allowed).toEqual(canEnd && cancelable ? ['cancel'] : []);
         }
+  });
+
+  test('what is parked is canceled only where it may be given up', () => {
+    const parked = (repairs: readonly Repair[]) =>
+      allowedVerbs(at('ESCROW_FUNDING', { operation: { verb: 'fund', status: 'PARKED', repairs }, live: false }));
+    expect(parked(['retry', 'give_up'])).toEqual(['cancel']);
+    expect(parked(['retry'])).toEqual([]);
   });
 
   test('a failed operation leaves the verb allowed again', () => {
