@@ -61,7 +61,7 @@ test('thirty orders survive a worker that is killed again and again', async () =
         if (now.status === 'IN_PROGRESS') return true;
         throw new Error(`not in progress: ${JSON.stringify(now)}`);
       },
-      { timeoutMs: 240_000 },
+      { timeoutMs: 400_000 },
     );
     await eventually(
       async () => {
@@ -70,7 +70,7 @@ test('thirty orders survive a worker that is killed again and again', async () =
         if (now.operation?.status !== 'RUNNING') await api('POST', `/orders/${order.id}/resolution/release`, {});
         return null;
       },
-      { timeoutMs: 240_000 },
+      { timeoutMs: 400_000 },
     );
   }
-}, 600_000);
+}, 900_000);
