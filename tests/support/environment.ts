@@ -39,6 +39,8 @@ export async function startPostgres(): Promise<void> {
 export async function startTemporal(): Promise<void> {
   const run = await base();
   if (run.environment.temporalAddress !== null) return;
+  // Workers and APIs start dozens of times: what Node made of the sources is kept for the run.
+  process.env['NODE_COMPILE_CACHE'] ??= join(run.environment.directory, 'compile-cache');
   const [binary, port] = await Promise.all([resolveTemporalBinary(process.env), freePort()]);
   const [, bundle] = await Promise.allSettled([
     run.supervisor.start(temporalProcess({ binary, port, uiPort: null, dataDirectory: null })),
