@@ -8,27 +8,33 @@ const common = {
 };
 const files = (...folders) => folders.map((folder) => `<rootDir>/tests/${folder}/**/*.test.ts`);
 
+const system = (displayName, testMatch) => ({
+  ...common,
+  displayName,
+  testMatch,
+  globalSetup: '<rootDir>/tests/support/setup-temporal.ts',
+  globalTeardown: '<rootDir>/tests/support/teardown.ts',
+});
+
 // A project's set-up runs only when one of its files does: a unit test waits for no server.
 module.exports = {
   testTimeout: 60_000,
   // tests of the whole system wait more than they compute: two at once also on two cores
   maxWorkers: Math.max(2, availableParallelism() - 1),
   reporters: ['default', '<rootDir>/tests/support/reporter.cjs'],
-  projects: [
-    { ...common, displayName: 'pure', testMatch: files('unit', 'tidy', 'sandbox', 'contract', 'replay') },
-    {
-      ...common,
-      displayName: 'database',
-      testMatch: files('properties', 'database'),
-      globalSetup: '<rootDir>/tests/support/setup-postgres.ts',
-      globalTeardown: '<rootDir>/tests/support/teardown.ts',
-    },
-    {
-      ...common,
-      displayName: 'system',
-      testMatch: files('e2e', 'faults', 'cli'),
-      globalSetup: '<rootDir>/tests/support/setup-temporal.ts',
-      globalTeardown: '<rootDir>/tests/support/teardown.ts',
-    },
-  ],
+  // `npm run test:long` is what takes minutes per file: disasters, kills over and over, guides carried out on a copy.
+  projects:
+    process.env.TESTS === 'long'
+      ? [system('long', files('long'))]
+      : [
+          { ...common, displayName: 'pure', testMatch: files('unit', 'tidy', 'sandbox', 'contract', 'replay') },
+          {
+            ...common,
+            displayName: 'database',
+            testMatch: files('properties', 'database'),
+            globalSetup: '<rootDir>/tests/support/setup-postgres.ts',
+            globalTeardown: '<rootDir>/tests/support/teardown.ts',
+          },
+          system('system', files('e2e', 'faults', 'cli')),
+        ],
 };

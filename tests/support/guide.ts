@@ -48,7 +48,11 @@ export async function followGuide(folder: string, guide: string): Promise<number
         () => argument,
         () => block.trimEnd(),
       );
-    else if (verb === 'execute') await execute(process.execPath, [...process.execArgv, argument], { cwd: folder });
+    else if (verb === 'execute')
+      await execute(process.execPath, [...process.execArgv, argument], {
+        cwd: folder,
+        env: { ...process.env, TESTS: '' },
+      });
     else {
       await check(folder, argument.split(' '), verb === 'run');
       runs += 1;
