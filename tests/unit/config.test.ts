@@ -82,7 +82,7 @@ test.each([
   ['VAULT_KEYS', `k1:${Buffer.alloc(31, 7).toString('base64')}`],
   ['VAULT_KEYS', `k1:${VAULT_KEY},k1:${VAULT_KEY}`],
   ['VAULT_KEYS', `k1:${VAULT_KEY},k2:aws-kms:arn:aws:s3:eu-central-1:111122223333:key/1`],
-  ['SPONSOR_SECRET', `${SEED.slice(0, -1)}7`],
+  ['SPONSOR_SECRET', `${SEED.slice(0, -1)}${SEED.endsWith('A') ? 'B' : 'A'}`],
   ['TRUSTLESS_WORK_FEE_WALLET', 'GAAA'],
   ['TASK_QUEUES', 'orders,oders'],
   ['ORDER_MAX', '999999999999'],
