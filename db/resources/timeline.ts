@@ -53,7 +53,7 @@ const ITEMS = sql`
   from chain_transactions t join of on of.id = t.order_id where t.confirmed_at is not null
   union all
   select 3, l.created_at, 'TRANSFER', l.code, l.kind, null,
-    d.asset || ' from ' || d.kind || ' ' || d.owner_id || ' to ' || c.kind || ' ' || c.owner_id, l.amount::text,
+    d.asset || ': debit ' || d.kind || ' ' || d.owner_id || ', credit ' || c.kind || ' ' || c.owner_id, l.amount::text,
     l.id::text, null
   from ledger_transfers l join of on of.id = l.resource_id or of.escrow_id = l.resource_id
   join ledger_accounts d on d.id = l.debit_account join ledger_accounts c on c.id = l.credit_account
