@@ -91,7 +91,7 @@ describe('an order', () => {
       ref: released.body.operation?.transaction_hash,
       request_id: released.headers.get('x-request-id'),
     });
-    const paid = release.findIndex(({ kind, detail }) => kind === 'TRANSFER' && detail?.startsWith('248 USDC from'));
+    const paid = release.findIndex(({ kind, detail }) => kind === 'TRANSFER' && detail?.startsWith('248 USDC: debit'));
     const causal = [0, place('STEP', 'RELEASE: signed'), landed, paid, place('EVENT', 'order.released')];
     expect(causal).toEqual([...new Set(causal)].sort((one, other) => one - other));
     expect(causal).not.toContain(-1);
