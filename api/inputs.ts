@@ -103,7 +103,8 @@ const CursorInput = z
     context.addIssue(CURSOR);
     return z.NEVER;
   })
-  .optional();
+  .optional()
+  .transform((cursor) => cursor ?? null);
 
 const limit = z
   .string()

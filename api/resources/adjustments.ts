@@ -106,10 +106,7 @@ export const ADJUSTMENT_ROUTES = [
     query: z.strictObject(pageQuery),
     answers: { 200: listOf(AdjustmentSchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null } = call.query;
-      return listAnswer(await listAdjustments(pool(call.deps.orm), marketplaceOf(call).id, { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listAdjustments(pool(call.deps.orm), marketplaceOf(call).id, call.query)),
   }),
   route({
     method: 'get',

@@ -84,10 +84,7 @@ export const API_KEY_ROUTES = [
     query: z.strictObject(pageQuery),
     answers: { 200: listOf(ApiKeySchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null } = call.query;
-      return listAnswer(await listApiKeys(pool(call.deps.orm), tenantOf(call), { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listApiKeys(pool(call.deps.orm), tenantOf(call), call.query)),
   }),
   route({
     method: 'post',

@@ -110,13 +110,12 @@ export const ATTENTION_ROUTES = [
     answers: { 200: listOf(AttentionSchema) },
     reasons: ['VALIDATION_ERROR'],
     handle: async (call) => {
-      const { limit, cursor = null, marketplace_id: asked, reason } = call.query;
+      const { marketplace_id: asked, reason } = call.query;
       const own = ownMarketplace(call);
       // Another marketplace's is nobody's: an empty list.
       const foreign = own !== null && asked !== undefined && asked !== own;
       const filter = { marketplaceId: foreign ? '' : (own ?? asked ?? null), reason };
-      const page = await listAttention(pool(call.deps.orm), filter, { limit, cursor });
-      return listAnswer(page);
+      return listAnswer(await listAttention(pool(call.deps.orm), filter, call.query));
     },
   }),
   route({

@@ -226,11 +226,7 @@ export const DISPUTE_ROUTES = [
     }),
     answers: { 200: listOf(DisputeSchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null, order_id: orderId, status, opened_by: openedBy } = call.query;
-      const filter = { orderId, status, openedBy };
-      return listAnswer(await listDisputes(pool(call.deps.orm), marketplaceOf(call).id, filter, { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listDisputes(pool(call.deps.orm), marketplaceOf(call).id, call.query)),
   }),
   route({
     method: 'get',

@@ -29,12 +29,11 @@ const EventsQuery = z.strictObject({
 async function list(call: Call<unknown, z.output<typeof EventsQuery>>): Promise<Answer> {
   const { deps, query, wait } = call;
   const marketplaceId = marketplaceOf(call).id;
-  const filter = { types: query.type, resourceType: query.resource_type, resourceId: query.resource_id };
   const { after, cursor, limit } = query;
   // Undelivered is what an enabled endpoint has not got: there are none.
   if (query.delivered === 'false') return listBody({ items: [], hasMore: false }, null);
   const from = after === undefined ? { before: cursor } : { after: cursor ?? after };
-  const look = () => listEvents(pool(deps.orm), marketplaceId, filter, { limit, ...from });
+  const look = () => listEvents(pool(deps.orm), marketplaceId, query, { limit, ...from });
   const wanted = { ms: (wait ?? 0) * 1_000, signal: deps.stopping, everyMs: 150 };
   const shown =
     after === undefined || wait === null

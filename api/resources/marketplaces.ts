@@ -155,7 +155,7 @@ const setStatus = (verb: 'pause' | 'resume', status: 'PAUSED' | 'ACTIVE', summar
         const marketplace = found(await findMarketplace(trx, id), 'marketplace');
         return { status: 200, body: { ...marketplace, wallets_ready: await walletsReady(trx, id) } };
       });
-      // Who is not told tries again by himself, a minute later.
+      // Who is not told is found by reconcile.
       if (status === 'ACTIVE') await wakeWaiting(call.deps, id);
       return answer;
     },
@@ -192,10 +192,7 @@ export const MARKETPLACE_ROUTES = [
     query: z.strictObject(pageQuery),
     answers: { 200: listOf(MarketplaceSchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null } = call.query;
-      return listAnswer(await listMarketplaces(pool(call.deps.orm), { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listMarketplaces(pool(call.deps.orm), call.query)),
   }),
   route({
     method: 'get',

@@ -282,20 +282,7 @@ export const ORDER_ROUTES = [
     }),
     answers: { 200: listOf(OrderSchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null, ...query } = call.query;
-      const filter = {
-        clientOrderRef: query.client_order_ref,
-        buyerId: query.buyer_id,
-        sellerId: query.seller_id,
-        status: query.status,
-        attention: query.attention,
-        metadata: query.metadata,
-        createdAfter: query.created_after,
-        createdBefore: query.created_before,
-      };
-      return listAnswer(await listOrders(pool(call.deps.orm), marketplaceOf(call).id, filter, { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listOrders(pool(call.deps.orm), marketplaceOf(call).id, call.query)),
   }),
   route({
     method: 'get',

@@ -130,13 +130,8 @@ export const SIGNING_REQUEST_ROUTES = [
     }),
     answers: { 200: listOf(SigningRequestSchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null, user_id: userId, order_id: orderId, status } = call.query;
-      const filter = { userId, orderId, status };
-      return listAnswer(
-        await listSigningRequests(pool(call.deps.orm), marketplaceOf(call).id, filter, { limit, cursor }),
-      );
-    },
+    handle: async (call) =>
+      listAnswer(await listSigningRequests(pool(call.deps.orm), marketplaceOf(call).id, call.query)),
   }),
   route({
     method: 'get',

@@ -158,17 +158,7 @@ export const USER_ROUTES = [
     }),
     answers: { 200: listOf(UserSchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null, ...query } = call.query;
-      const filter = {
-        externalUserId: query.external_user_id,
-        status: query.status,
-        metadata: query.metadata,
-        createdAfter: query.created_after,
-        createdBefore: query.created_before,
-      };
-      return listAnswer(await listUsers(pool(call.deps.orm), marketplaceOf(call).id, filter, { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listUsers(pool(call.deps.orm), marketplaceOf(call).id, call.query)),
   }),
   route({
     method: 'get',

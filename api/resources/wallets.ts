@@ -98,10 +98,6 @@ export const WALLET_ROUTES = [
     query: z.strictObject(pageQuery),
     answers: { 200: listOf(WalletTransactionSchema) },
     reasons: ['NOT_FOUND', 'VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null } = call.query;
-      const wallet = await walletOf(call);
-      return listAnswer(await listMovements(pool(call.deps.orm), wallet.id, { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listMovements(pool(call.deps.orm), (await walletOf(call)).id, call.query)),
   }),
 ];

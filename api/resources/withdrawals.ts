@@ -203,16 +203,7 @@ export const WITHDRAWAL_ROUTES = [
     }),
     answers: { 200: listOf(WithdrawalSchema) },
     reasons: ['VALIDATION_ERROR'],
-    handle: async (call) => {
-      const { limit, cursor = null, ...query } = call.query;
-      const filter = {
-        userId: query.user_id,
-        status: query.status,
-        clientRef: query.client_ref,
-        metadata: query.metadata,
-      };
-      return listAnswer(await listWithdrawals(pool(call.deps.orm), marketplaceOf(call).id, filter, { limit, cursor }));
-    },
+    handle: async (call) => listAnswer(await listWithdrawals(pool(call.deps.orm), marketplaceOf(call).id, call.query)),
   }),
   route({
     method: 'get',

@@ -6,7 +6,18 @@ import { formatAmount } from '../../domain/money.ts';
 import type { DisputeResource } from '../../domain/resources/dispute.ts';
 import type { DisputeStatus, EvidenceType, PartyName } from '../../domain/statuses.ts';
 import type { Sql } from '../sql.ts';
-import { type Page, type PageRequest, allOf, amountText, beyond, iso, newestFirst, pageOf } from './select.ts';
+import {
+  type Page,
+  type PageRequest,
+  allOf,
+  amountText,
+  attentionOf,
+  beyond,
+  iso,
+  newestFirst,
+  only,
+  pageOf,
+} from './select.ts';
 
 export type { DisputeResource };
 
@@ -14,10 +25,6 @@ type Selected = Omit<DisputeResource, 'milestone_refs' | 'allowed' | 'release_am
   readonly parts: readonly DisputedPart[];
   readonly due_at: string | null;
 };
-
-const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 'since', ${iso('a.since')},
-    'allowed_repairs', a.allowed_repairs)
-  from attention a where a.resource_id = d.id and a.cleared_at is null order by a.since limit 1)`;
 
 const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) => sql<Selected>`
   select d.id, d.order_id, d.amount::text as amount, d.asset, d.opened_by, d.reason, d.description, d.status,
@@ -27,7 +34,7 @@ const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) =
       from dispute_evidence e where e.dispute_id = d.id) as evidence,
     (select coalesce(json_agg(json_build_object('by', k.by, 'text', k.text, 'created_at', ${iso('k.created_at')})
       order by k.ordinal), '[]') from dispute_comments k where k.dispute_id = d.id) as comments,
-    d.decision, d.note, d.resolved_by, d.operation, ${ATTENTION} as attention, d.parts, ${iso('d.due_at')} as due_at,
+    d.decision, d.note, d.resolved_by, d.operation, ${attentionOf('d')} as attention, d.parts, ${iso('d.due_at')} as due_at,
     coalesce(c.version, 0) as version, ${iso('d.created_at')} as created_at, ${iso('d.updated_at')} as updated_at,
     ${iso('d.resolved_at')} as resolved_at
   from disputes d left join resource_counters c on c.resource_id = d.id where ${where} ${rest}`;
@@ -64,27 +71,27 @@ export async function disputeResource(trx: Sql, id: string): Promise<DisputeReso
   return toResource(rows[0]);
 }
 
-export interface DisputeFilter {
-  readonly orderId?: string | undefined;
+/** The query of the list, by its names on the wire. */
+export interface DisputeQuery extends PageRequest {
+  readonly order_id?: string | undefined;
   readonly status?: readonly DisputeStatus[] | undefined;
-  readonly openedBy?: PartyName | undefined;
+  readonly opened_by?: PartyName | undefined;
 }
 
 export async function listDisputes(
   db: Sql,
   marketplaceId: string,
-  filter: DisputeFilter,
-  page: PageRequest,
+  query: DisputeQuery,
 ): Promise<Page<DisputeResource>> {
   const where = allOf([
     sql`d.marketplace_id = ${marketplaceId}`,
-    ...(filter.orderId === undefined ? [] : [sql`d.order_id = ${filter.orderId}`]),
-    ...(filter.status === undefined ? [] : [sql`d.status = any(${[...filter.status]}::text[])`]),
-    ...(filter.openedBy === undefined ? [] : [sql`d.opened_by = ${filter.openedBy}`]),
-    ...beyond('d', page.cursor),
+    ...only('d.order_id', query.order_id),
+    ...only('d.status', query.status),
+    ...only('d.opened_by', query.opened_by),
+    ...beyond('d', query.cursor),
   ]);
-  const { rows } = await select(where, newestFirst('d', page.limit)).execute(db);
-  return pageOf(rows.map(toResource), page.limit);
+  const { rows } = await select(where, newestFirst('d', query.limit)).execute(db);
+  return pageOf(rows.map(toResource), query.limit);
 }
 
 /** Whether the order has taken over what became of the dispute. */

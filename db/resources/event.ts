@@ -2,7 +2,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { EventResource } from '../../domain/resources/event.ts';
 import type { Sql } from '../sql.ts';
-import { type Page, allOf, iso, pageOf } from './select.ts';
+import { type Page, allOf, iso, only, pageOf } from './select.ts';
 
 export type { EventResource };
 
@@ -17,21 +17,22 @@ export async function findEvent(db: Sql, marketplaceId: string, id: string): Pro
   return (await select(sql`e.id = ${id} and e.marketplace_id = ${marketplaceId}`).execute(db)).rows[0] ?? null;
 }
 
+/** By the names of the query on the wire. */
 export interface EventFilter {
   /** exact types and patterns like `order.*` */
-  readonly types?: readonly string[] | undefined;
-  readonly resourceType?: string | undefined;
-  readonly resourceId?: string | undefined;
+  readonly type?: readonly string[] | undefined;
+  readonly resource_type?: string | undefined;
+  readonly resource_id?: string | undefined;
 }
 
 function conditions(marketplaceId: string, filter: EventFilter): RawBuilder<unknown>[] {
   // `_` is a wildcard of LIKE
-  const patterns = filter.types?.map((type) => type.replaceAll('_', '\\_').replace('*', '%'));
+  const patterns = filter.type?.map((type) => type.replaceAll('_', '\\_').replace('*', '%'));
   return [
     sql`e.marketplace_id = ${marketplaceId}`,
     ...(patterns === undefined ? [] : [sql`e.type like any(${patterns}::text[])`]),
-    ...(filter.resourceType === undefined ? [] : [sql`e.resource_type = ${filter.resourceType}`]),
-    ...(filter.resourceId === undefined ? [] : [sql`e.resource_id = ${filter.resourceId}`]),
+    ...only('e.resource_type', filter.resource_type),
+    ...only('e.resource_id', filter.resource_id),
   ];
 }
 

@@ -11,11 +11,13 @@ import {
   type PageRequest,
   allOf,
   amountText,
+  attentionOf,
   beyond,
   createdBetween,
   iso,
   metadataHas,
   newestFirst,
+  only,
   pageOf,
 } from './select.ts';
 
@@ -47,10 +49,6 @@ const SETTLEMENTS = sql`(select coalesce(json_agg(json_build_object('user_id', s
 const DISPUTES = sql`(select coalesce(json_agg(d.id order by d.created_at, d.id), '[]')
   from disputes d where d.order_id = o.id)`;
 
-const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 'since', ${iso('a.since')},
-    'allowed_repairs', a.allowed_repairs)
-  from attention a where a.resource_id = o.id and a.cleared_at is null order by a.since limit 1)`;
-
 /** Whether what could else be given up cannot: an envelope may land, or waits to be booked, or it is parked on more. */
 const LIVE = sql`(o.operation->>'status' in ('RUNNING', 'PARKED') and o.operation->>'verb' in ('escrow', 'fund')
     and (exists (select from chain_transactions t where t.order_id = o.id
@@ -70,7 +68,7 @@ const selectFrom = (
     o.platform_fee_bps, o.auto, o.status, o.final_status, o.reservation, coalesce(c.version, 0) as version,
     o.waiting_for, o.operation, ${ESCROW} as escrow, ${MILESTONES} as milestones, o.deadlines,
     ${iso('o.due_at')} as due_at, o.due_action, ${SETTLEMENTS} as settlements,
-    ${DISPUTES} as dispute_ids, ${ATTENTION} as attention, o.metadata,
+    ${DISPUTES} as dispute_ids, ${attentionOf('o')} as attention, o.metadata,
     ${iso('o.created_at')} as created_at, ${iso('o.updated_at')} as updated_at, ${iso('o.reserved_at')} as reserved_at,
     ${iso('o.funded_at')} as funded_at, ${iso('o.delivered_at')} as delivered_at, ${iso('o.closed_at')} as closed_at,
     ${LIVE} as live
@@ -189,36 +187,32 @@ export async function orderProgress(db: Sql, orderId: string): Promise<OrderProg
   return row === undefined ? null : { version: row.version, operationId: row.id, operationStatus: row.status };
 }
 
-export interface OrderFilter extends CreatedBetween {
-  readonly clientOrderRef?: string | undefined;
-  readonly buyerId?: string | undefined;
-  readonly sellerId?: string | undefined;
+/** The query of the list, by its names on the wire. */
+export interface OrderQuery extends PageRequest, CreatedBetween {
+  readonly client_order_ref?: string | undefined;
+  readonly buyer_id?: string | undefined;
+  readonly seller_id?: string | undefined;
   readonly status?: readonly OrderStatus[] | undefined;
   readonly attention?: boolean | undefined;
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Orders of a marketplace, newest first. */
-export async function listOrders(
-  db: Sql,
-  marketplaceId: string,
-  filter: OrderFilter,
-  page: PageRequest,
-): Promise<Page<OrderResource>> {
+export async function listOrders(db: Sql, marketplaceId: string, query: OrderQuery): Promise<Page<OrderResource>> {
   const attention = sql`exists (select from attention a where a.resource_id = o.id and a.cleared_at is null)`;
   const where = allOf([
     sql`o.marketplace_id = ${marketplaceId}`,
-    ...(filter.clientOrderRef === undefined ? [] : [sql`o.client_order_ref = ${filter.clientOrderRef}`]),
-    ...(filter.buyerId === undefined ? [] : [sql`o.buyer_id = ${filter.buyerId}`]),
-    ...(filter.sellerId === undefined ? [] : [sql`o.seller_id = ${filter.sellerId}`]),
-    ...(filter.status === undefined ? [] : [sql`o.status = any(${[...filter.status]}::text[])`]),
-    ...(filter.attention === undefined ? [] : [filter.attention ? attention : sql`not ${attention}`]),
-    ...metadataHas('o', filter.metadata),
-    ...createdBetween('o', filter),
-    ...beyond('o', page.cursor),
+    ...only('o.client_order_ref', query.client_order_ref),
+    ...only('o.buyer_id', query.buyer_id),
+    ...only('o.seller_id', query.seller_id),
+    ...only('o.status', query.status),
+    ...(query.attention === undefined ? [] : [query.attention ? attention : sql`not ${attention}`]),
+    ...metadataHas('o', query.metadata),
+    ...createdBetween('o', query),
+    ...beyond('o', query.cursor),
   ]);
-  const { rows } = await select(where, newestFirst('o', page.limit)).execute(db);
-  return pageOf(rows.map(toResource), page.limit);
+  const { rows } = await select(where, newestFirst('o', query.limit)).execute(db);
+  return pageOf(rows.map(toResource), query.limit);
 }
 
 /** Ids of the marketplace's orders that are not closed; of those only that wait for this. */

@@ -8,10 +8,12 @@ import {
   type PageRequest,
   allOf,
   amountText,
+  attentionOf,
   beyond,
   iso,
   metadataHas,
   newestFirst,
+  only,
   pageOf,
 } from './select.ts';
 
@@ -25,10 +27,6 @@ export interface PaymentView {
   readonly operation: WithdrawalResource['operation'];
 }
 
-const ATTENTION = sql`(select json_build_object('id', a.id, 'reason', a.reason, 'since', ${iso('a.since')},
-    'allowed_repairs', a.allowed_repairs)
-  from attention a where a.resource_id = p.id and a.cleared_at is null order by a.since limit 1)`;
-
 const COMMON = sql`p.id, p.user_id, p.amount::text as amount, p.asset, p.status, p.operation,
   coalesce(c.version, 0) as version, ${iso('p.created_at')} as created_at`;
 
@@ -36,7 +34,7 @@ const FROM = sql`from payments p left join resource_counters c on c.resource_id 
 
 const withdrawals = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) => sql<WithdrawalResource>`
   select ${COMMON}, json_build_object('address', p.destination->>'address', 'memo', p.destination->'memo') as destination,
-    p.client_ref, p.requested_by, p.approved_by, p.transaction_hash, p.ledger, ${ATTENTION} as attention, p.metadata,
+    p.client_ref, p.requested_by, p.approved_by, p.transaction_hash, p.ledger, ${attentionOf('p')} as attention, p.metadata,
     ${iso('p.updated_at')} as updated_at, ${iso('p.completed_at')} as completed_at
   ${FROM} where p.kind = 'WITHDRAWAL' and ${where} ${rest}`;
 
@@ -82,10 +80,11 @@ export async function findWithdrawalByRef(
   return rows[0] === undefined ? null : { id: rows[0].id, bodyHash: rows[0].body_hash };
 }
 
-export interface WithdrawalFilter {
-  readonly userId?: string | undefined;
+/** The query of the list, by its names on the wire. */
+export interface WithdrawalQuery extends PageRequest {
+  readonly user_id?: string | undefined;
   readonly status?: readonly PaymentStatus[] | undefined;
-  readonly clientRef?: string | undefined;
+  readonly client_ref?: string | undefined;
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -93,19 +92,18 @@ export interface WithdrawalFilter {
 export async function listWithdrawals(
   db: Sql,
   marketplaceId: string,
-  filter: WithdrawalFilter,
-  page: PageRequest,
+  query: WithdrawalQuery,
 ): Promise<Page<WithdrawalResource>> {
   const where = allOf([
     sql`p.marketplace_id = ${marketplaceId}`,
-    ...(filter.userId === undefined ? [] : [sql`p.user_id = ${filter.userId}`]),
-    ...(filter.status === undefined ? [] : [sql`p.status = any(${[...filter.status]}::text[])`]),
-    ...(filter.clientRef === undefined ? [] : [sql`p.client_ref = ${filter.clientRef}`]),
-    ...metadataHas('p', filter.metadata),
-    ...beyond('p', page.cursor),
+    ...only('p.user_id', query.user_id),
+    ...only('p.status', query.status),
+    ...only('p.client_ref', query.client_ref),
+    ...metadataHas('p', query.metadata),
+    ...beyond('p', query.cursor),
   ]);
-  const { rows } = await withdrawals(where, newestFirst('p', page.limit)).execute(db);
-  return pageOf(rows.map(shown), page.limit);
+  const { rows } = await withdrawals(where, newestFirst('p', query.limit)).execute(db);
+  return pageOf(rows.map(shown), query.limit);
 }
 
 /** Adjustments of a marketplace, newest first. */

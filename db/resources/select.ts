@@ -43,16 +43,23 @@ export const pageOf = <T>(rows: readonly T[], limit: number): Page<T> => ({
   hasMore: rows.length > limit,
 });
 
+/** Rows whose column has this value, or one of these; all when none is given. `column` is code, never input. */
+export const only = (column: string, wanted: string | readonly string[] | undefined): RawBuilder<unknown>[] => {
+  if (wanted === undefined) return [];
+  const values = sql.raw(column);
+  return [typeof wanted === 'string' ? sql`${values} = ${wanted}` : sql`${values} = any(${[...wanted]}::text[])`];
+};
+
 export interface CreatedBetween {
-  readonly createdAfter?: string | undefined;
-  readonly createdBefore?: string | undefined;
+  readonly created_after?: string | undefined;
+  readonly created_before?: string | undefined;
 }
 
-export function createdBetween(alias: string, filter: CreatedBetween): RawBuilder<unknown>[] {
+export function createdBetween(alias: string, query: CreatedBetween): RawBuilder<unknown>[] {
   const column = sql.raw(`${alias}.created_at`);
   return [
-    ...(filter.createdAfter === undefined ? [] : [sql`${column} > ${filter.createdAfter}::timestamptz`]),
-    ...(filter.createdBefore === undefined ? [] : [sql`${column} < ${filter.createdBefore}::timestamptz`]),
+    ...(query.created_after === undefined ? [] : [sql`${column} > ${query.created_after}::timestamptz`]),
+    ...(query.created_before === undefined ? [] : [sql`${column} < ${query.created_before}::timestamptz`]),
   ];
 }
 
@@ -60,3 +67,9 @@ export const metadataHas = (alias: string, metadata: Readonly<Record<string, str
   metadata === undefined || Object.keys(metadata).length === 0
     ? []
     : [sql`${sql.raw(`${alias}.metadata`)} @> ${JSON.stringify(metadata)}::jsonb`];
+
+/** What somebody has to look at on the resource of this row; null when nobody has to. */
+export const attentionOf = (alias: string): RawBuilder<unknown> => sql`(
+  select json_build_object('id', a.id, 'reason', a.reason, 'since', ${iso('a.since')},
+    'allowed_repairs', a.allowed_repairs)
+  from attention a where a.resource_id = ${sql.raw(`${alias}.id`)} and a.cleared_at is null order by a.since limit 1)`;

@@ -1,9 +1,9 @@
 /** Signing requests as the API shows them. Lists and events never hand out an envelope; GET of one does, while it is pending. */
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { SigningRequestResource } from '../../domain/resources/signing-request.ts';
 import type { SigningRequestStatus } from '../../domain/statuses.ts';
 import type { Sql } from '../sql.ts';
-import { type Page, type PageRequest, allOf, beyond, iso, newestFirst, pageOf } from './select.ts';
+import { type Page, type PageRequest, allOf, beyond, iso, newestFirst, only, pageOf } from './select.ts';
 
 export type { SigningRequestResource };
 
@@ -49,9 +49,10 @@ export async function findSigningRequest(
   return { resource, orderId, signer, live };
 }
 
-export interface SigningRequestFilter {
-  readonly userId?: string | undefined;
-  readonly orderId?: string | undefined;
+/** The query of the list, by its names on the wire. */
+export interface SigningRequestQuery extends PageRequest {
+  readonly user_id?: string | undefined;
+  readonly order_id?: string | undefined;
   readonly status?: readonly SigningRequestStatus[] | undefined;
 }
 
@@ -59,17 +60,16 @@ export interface SigningRequestFilter {
 export async function listSigningRequests(
   db: Sql,
   marketplaceId: string,
-  filter: SigningRequestFilter,
-  page: PageRequest,
+  query: SigningRequestQuery,
 ): Promise<Page<Row>> {
-  const conditions: RawBuilder<unknown>[] = [
+  const where = allOf([
     sql`s.marketplace_id = ${marketplaceId}`,
-    ...(filter.userId === undefined ? [] : [sql`s.user_id = ${filter.userId}`]),
-    ...(filter.orderId === undefined ? [] : [sql`s.order_id = ${filter.orderId}`]),
-    ...(filter.status === undefined ? [] : [sql`s.status = any(${[...filter.status]}::text[])`]),
-    ...beyond('s', page.cursor),
-  ];
+    ...only('s.user_id', query.user_id),
+    ...only('s.order_id', query.order_id),
+    ...only('s.status', query.status),
+    ...beyond('s', query.cursor),
+  ]);
   const { rows } = await sql<Row>`select ${COLUMNS} from signing_requests s
-    where ${allOf(conditions)} ${newestFirst('s', page.limit)}`.execute(db);
-  return pageOf(rows, page.limit);
+    where ${where} ${newestFirst('s', query.limit)}`.execute(db);
+  return pageOf(rows, query.limit);
 }

@@ -12,6 +12,7 @@ import {
   iso,
   metadataHas,
   newestFirst,
+  only,
   pageOf,
 } from './select.ts';
 
@@ -69,27 +70,23 @@ export async function findUserByExternalId(
   return (await select(where).execute(db)).rows[0] ?? null;
 }
 
-export interface UserFilter extends CreatedBetween {
-  readonly externalUserId?: string | undefined;
+/** The query of the list, by its names on the wire. */
+export interface UserQuery extends PageRequest, CreatedBetween {
+  readonly external_user_id?: string | undefined;
   readonly status?: readonly UserResource['status'][] | undefined;
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Users of a marketplace, newest first. */
-export async function listUsers(
-  db: Sql,
-  marketplaceId: string,
-  filter: UserFilter,
-  page: PageRequest,
-): Promise<Page<UserResource>> {
+export async function listUsers(db: Sql, marketplaceId: string, query: UserQuery): Promise<Page<UserResource>> {
   const where = allOf([
     sql`u.marketplace_id = ${marketplaceId}`,
-    ...(filter.externalUserId === undefined ? [] : [sql`u.external_user_id = ${filter.externalUserId}`]),
-    ...(filter.status === undefined ? [] : [sql`u.status = any(${[...filter.status]}::text[])`]),
-    ...metadataHas('u', filter.metadata),
-    ...createdBetween('u', filter),
-    ...beyond('u', page.cursor),
+    ...only('u.external_user_id', query.external_user_id),
+    ...only('u.status', query.status),
+    ...metadataHas('u', query.metadata),
+    ...createdBetween('u', query),
+    ...beyond('u', query.cursor),
   ]);
-  const { rows } = await select(where, newestFirst('u', page.limit)).execute(db);
-  return pageOf(rows, page.limit);
+  const { rows } = await select(where, newestFirst('u', query.limit)).execute(db);
+  return pageOf(rows, query.limit);
 }

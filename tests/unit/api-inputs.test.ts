@@ -82,7 +82,7 @@ describe('validation', () => {
       expect(errorsOf({ limit }, query)).toEqual(['/limit RANGE']);
     expect(errorsOf({ cursor: 'nonsense' }, query)).toEqual(['/cursor CURSOR']);
     expect(errorsOf({ limit: ['1', '2'] }, query)).toEqual(['/limit TYPE']);
-    expect(validate(query, {})).toEqual({ limit: 20 });
+    expect(validate(query, {})).toEqual({ limit: 20, cursor: null });
   });
 });
 
