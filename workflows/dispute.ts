@@ -31,7 +31,7 @@ import { localSteps, steps } from './worded.ts';
 
 /** Money that waits to be paid out. */
 const PRIORITY = 1;
-/** A deadline that could not be acted upon (the marketplace is paused) is tried again after this long. */
+/** A deadline that could not be acted upon is tried again after this long. */
 const DEADLINE_RETRY_MS = 60_000;
 
 export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): Promise<void> {
@@ -91,7 +91,9 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     } catch (error) {
       const refusal = asRefusal(error);
       if (refusal === null) throw error;
-      life.retryDeadlineLater();
+      // Who resumes the marketplace tells; unless that was just now.
+      const waits = refusal.type === 'MARKETPLACE_PAUSED' && !life.woken;
+      life.retryDeadline(waits ? Number.POSITIVE_INFINITY : DEADLINE_RETRY_MS);
       if (refusal.type === 'INVALID_STATE') await load();
     }
   }
@@ -120,8 +122,8 @@ function createLife() {
       clock.sync(next.clock_offset_ms);
       setCurrentDetails(details(next));
     },
-    retryDeadlineLater: (): void => {
-      notBefore = clock.now() + DEADLINE_RETRY_MS;
+    retryDeadline: (afterMs: number): void => {
+      notBefore = clock.now() + afterMs;
     },
     wake: (): void => {
       notBefore = 0;
@@ -129,7 +131,8 @@ function createLife() {
     },
     dueInMs: (): number | null => {
       const { due_at } = current();
-      return due_at === null ? null : Math.max(0, Math.max(Date.parse(due_at), notBefore) - clock.now());
+      if (due_at === null || notBefore === Number.POSITIVE_INFINITY) return null;
+      return Math.max(0, Math.max(Date.parse(due_at), notBefore) - clock.now());
     },
   };
   return life;

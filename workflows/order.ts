@@ -8,7 +8,7 @@
  * compare-and-set and hands back the state, so that the workflow can start from its row in mid-life (`resume`).
  */
 import type { UpdateDefinition } from '@temporalio/common';
-import { allHandlersFinished, condition, setHandler, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, setHandler, uuid4 } from '@temporalio/workflow';
 import type { OrderState } from '../domain/order/shapes.ts';
 import type { OrderVerb } from '../domain/statuses.ts';
 import { type Clock, createClock } from './clock.ts';
@@ -58,12 +58,16 @@ interface Life {
   stale: boolean;
   /** no deadline is tried before this time */
   notBefore: number;
+  /** the last one was refused because the marketplace is paused: who resumes it tells */
+  paused: boolean;
   /** how often business time was moved from outside */
   ticks: number;
   /** automatic steps that failed one after the other, and when the next is due */
   failures: number;
   autoAgainAt: number | null;
   readonly clock: Clock;
+  /** a new id for an operation of the system's own */
+  readonly operationId: (verb: OrderVerb) => string;
 }
 
 export async function order(input: OrderInput): Promise<void> {
@@ -72,10 +76,12 @@ export async function order(input: OrderInput): Promise<void> {
     woken: false,
     stale: false,
     notBefore: 0,
+    paused: false,
     ticks: 0,
     failures: 0,
     autoAgainAt: null,
     clock: createClock(),
+    operationId: createOperationIds(),
   };
   const operations = createOrderOperations(input, (next) => {
     life.state = next;
@@ -157,6 +163,7 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
     if (cause === 'RESUME') {
       life.stale = true;
       life.notBefore = 0;
+      life.paused = false;
       life.ticks += 1;
     }
     operations.signatures.touch();
@@ -176,8 +183,8 @@ async function advance(life: Life, operations: OrderOperations, gate: VerbGate):
   for (let verb = autoVerb(life.state); verb !== null; verb = autoVerb(life.state)) {
     const before = life.state;
     const run = operations[verb];
-    await gate.system(verb, () => run(systemRequest(verb, 'AUTO')));
-    // A worker that died with a task in hand may have begun it on the row, and this history never heard of that.
+    await gate.system(verb, () => run(systemRequest(life, verb, 'AUTO')));
+    // A worker that died with a task in hand may have come further on the row than this history ever heard of.
     await gate.adopt(operations.adopt);
     const { state } = life;
     // Waiting for a deposit or a wallet: the next message decides.
@@ -204,7 +211,10 @@ async function watchDeadlines(life: Life, operations: OrderOperations, gate: Ver
 }
 
 /** Changes when the next timer does. */
-const timerOf = ({ state, notBefore, ticks }: Life): string => `${state?.due?.at} ${notBefore} ${ticks}`;
+const timerOf = (life: Life): string => `${life.state?.due?.at} ${life.notBefore} ${life.ticks} ${sleeps(life)}`;
+
+/** As long as the row says that it waits for the marketplace; any other verb may have changed that. */
+const sleeps = ({ state, paused }: Life): boolean => paused && state?.waiting_for === 'RESUME';
 
 /**
  * Deadlines are the system's verbs: same mutex, same check; behind a running operation they wait for its end. They name the
@@ -213,11 +223,13 @@ const timerOf = ({ state, notBefore, ticks }: Life): string => `${state?.due?.at
 async function atDeadline(life: Life, operations: OrderOperations, gate: VerbGate): Promise<void> {
   const due = life.state?.due ?? null;
   const verb = deadlineVerb(life.state);
+  const { ticks } = life;
   if (due === null || verb === null) return;
-  const request = { ...systemRequest(verb, 'DEADLINE'), reason: DEADLINE_REASONS[verb], deadline_at: due.at };
+  const request = { ...systemRequest(life, verb, 'DEADLINE'), reason: DEADLINE_REASONS[verb], deadline_at: due.at };
   await gate.system(verb, () => operations[verb](request));
   // It failed, or has to wait: the next one may be another's.
   if (life.state?.due?.at === due.at) life.notBefore = life.clock.now() + DEADLINE_RETRY_MS;
+  life.paused = life.state?.waiting_for === 'RESUME' && life.ticks === ticks;
 }
 
 const DEADLINE_REASONS = {
@@ -245,16 +257,33 @@ function deadlineWords(state: OrderState | null): string {
   return verb === null ? 'deadline' : `${DEADLINE_REASONS[verb]}: ${verb.replaceAll('_', ' ')}`;
 }
 
-function dueInMs({ state, notBefore, clock }: Life): number | null {
-  if (state?.due == null) return null;
+function dueInMs(life: Life): number | null {
+  const { state, notBefore, clock } = life;
+  if (state?.due == null || sleeps(life)) return null;
   return Math.max(0, Math.max(Date.parse(state.due.at), notBefore) - clock.now());
 }
 
-function systemRequest(verb: OrderVerb, cause: 'AUTO' | 'DEADLINE'): OperationRequest {
-  // Derived from the run and the point in history: a replay finds the same id, a new attempt gets another.
-  const { runId, historyLength } = workflowInfo();
-  const id = `op_${runId.replaceAll('-', '')}_${verb}_${historyLength}`;
-  return { operation_id: id, request_id: null, actor: null, reason: null, cause };
+const systemRequest = ({ operationId }: Life, verb: OrderVerb, cause: 'AUTO' | 'DEADLINE'): OperationRequest => ({
+  operation_id: operationId(verb),
+  request_id: null,
+  actor: null,
+  reason: null,
+  cause,
+});
+
+/**
+ * The how-manieth try of a verb, of this run: a task whose worker died with it is repeated with a longer history, and finds on
+ * the row what it began. Counted by verb, as a deadline that was not over at the first attempt may go first at the second.
+ * Drawn from the run's seed, which a reset keeps for what it replays; its own id is another one then.
+ */
+function createOperationIds(): (verb: OrderVerb) => string {
+  const run = uuid4().replaceAll('-', '');
+  const tries = new Map<OrderVerb, number>();
+  return (verb) => {
+    const next = (tries.get(verb) ?? 0) + 1;
+    tries.set(verb, next);
+    return `op_${run}_${verb}_${next}`;
+  };
 }
 
 function autoVerb(state: OrderState | null): 'reserve' | 'escrow' | 'fund' | null {

@@ -101,17 +101,26 @@ async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
   });
 }
 
-/** Deadlines that are over, and orders that may go on because money or a wallet is there: nobody else looks again. */
+/**
+ * Deadlines that are over, and orders that may go on because money or a wallet is there, or their marketplace goes on: nobody
+ * else looks again.
+ */
 async function wakeWaiting(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ id: string; due: boolean }>`
-    select o.id, false as due from orders o
-    where o.auto and o.status <> 'CLOSED' and o.updated_at < marketplace_now(o.marketplace_id) - make_interval(secs => ${graceS})
-      and (o.waiting_for = 'WALLET' or (o.waiting_for = 'DEPOSIT' and o.amount <= (
+    with running as (
+      select o.*, m.status = 'PAUSED' as paused,
+        marketplace_now(o.marketplace_id) - make_interval(secs => ${graceS}) as before
+      from orders o join marketplaces m on m.id = o.marketplace_id where o.status <> 'CLOSED'
+    )
+    select id, false as due from running o
+    where updated_at < before and ((waiting_for = 'RESUME' and not paused)
+      or (auto and waiting_for = 'WALLET')
+      or (auto and waiting_for = 'DEPOSIT' and amount <= (
         select b.credits_posted - b.debits_posted - b.debits_pending from ledger_balances b
         where b.marketplace_id = o.marketplace_id and b.kind = 'user.funds' and b.owner_id = o.buyer_id
           and b.asset = o.asset)))
     union all
-    select id, true from orders where status <> 'CLOSED' and due_at < marketplace_now(marketplace_id) - make_interval(secs => ${graceS})
+    select id, true from running where due_at < before and not paused
     limit ${FOUND_MAX}`.execute(pool(deps.orm));
   for (const { id, due } of rows) await (due ? ensureOrder(deps, id) : wakeOrder(deps, id));
   return rows.length;
