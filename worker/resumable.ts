@@ -2,12 +2,13 @@
  * Every workflow that starts from its row. Whoever adds a workflow with a row of its own adds it here: that is all that
  * `orchestrator recover` needs to know.
  */
-import { type SearchAttributePair, defineSearchAttributeKey } from '@temporalio/common';
+import type { SearchAttributePair } from '@temporalio/common';
 import { type RawBuilder, sql } from 'kysely';
 import type { Deps } from '../activities/context.ts';
 import { disputeWorkflowId, orderWorkflowId, paymentWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
 import type { DisputeInput, OrderInput, PaymentInput, WalletInput } from '../workflows/messages.ts';
 import { orderWakeSignal, rowWakeSignal, walletWakeSignal } from '../workflows/messages.ts';
+import { ORDER_ID, WALLET_ID } from '../workflows/search-attributes.ts';
 
 export interface Resumable {
   /** workflow type */
@@ -21,9 +22,6 @@ export interface Resumable {
   /** makes one that runs look at its row again: it may know less, or more, than the row does */
   readonly wake?: readonly [signal: string, ...args: object[]];
 }
-
-const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
-const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
 
 const payment = (type: 'withdrawal' | 'adjustment'): Resumable => ({
   type,

@@ -1,6 +1,5 @@
 /** Withdrawals and adjustments, as the API drives them. */
 import { WithStartWorkflowOperation } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import type { PaymentRef } from '../domain/intents.ts';
 import { paymentWorkflowId } from '../domain/workflow-ids.ts';
 import type { Context } from './client.ts';
@@ -15,9 +14,9 @@ import {
   createPaymentUpdate,
   rowWakeSignal,
 } from './messages.ts';
+import { MARKETPLACE_ID } from './search-attributes.ts';
 
 const WAKE_TIMEOUT_MS = 10_000;
-const MARKETPLACE_ID = defineSearchAttributeKey('MarketplaceId', 'KEYWORD');
 
 export interface PaymentCalls {
   /** Creates a withdrawal or an adjustment, or finds it. @throws Refusal, Unavailable; NotRunning when it is over */

@@ -9,7 +9,6 @@ import {
   type WorkflowHandle,
   WorkflowNotFoundError,
 } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { orderWorkflowId, provisionerWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
 import { type DisputeCalls, disputeCalls } from './client-disputes.ts';
 import { type RepairCalls, repairCalls } from './client-repairs.ts';
@@ -52,11 +51,7 @@ import {
   reserveUpdate,
   submitSignatureUpdate,
 } from './messages.ts';
-
-const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
-const MARKETPLACE_ID = defineSearchAttributeKey('MarketplaceId', 'KEYWORD');
-const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
-const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
+import { MARKETPLACE_ID, ORDER_ID, ORDER_STATUS, WALLET_ID } from './search-attributes.ts';
 
 export { type CallOptions, NotRunning } from './client-guard.ts';
 

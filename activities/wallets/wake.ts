@@ -1,11 +1,10 @@
 /** Signals from activities to workflows. Facts only: whoever is woken looks at its rows. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { type SignalDefinition, defineSearchAttributeKey } from '@temporalio/common';
+import type { SignalDefinition } from '@temporalio/common';
 import { walletWorkflowId } from '../../domain/workflow-ids.ts';
 import { type WalletInput, walletWakeSignal } from '../../workflows/messages.ts';
+import { WALLET_ID } from '../../workflows/search-attributes.ts';
 import type { Deps } from '../context.ts';
-
-const WALLET_ID = defineSearchAttributeKey('WalletId', 'KEYWORD');
 
 type WakeDeps = Pick<Deps, 'client' | 'network' | 'taskQueuePrefix' | 'paymentSource'>;
 

@@ -2,22 +2,15 @@
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
+import { SEARCH_ATTRIBUTES } from '../../workflows/search-attributes.ts';
 import type { ProcessSpec } from './processes.ts';
 
-/** What operators filter by; upserted by the workflows, so they must exist before the first one starts. */
-const SEARCH_ATTRIBUTES = {
-  OrderId: 'Keyword',
-  MarketplaceId: 'Keyword',
-  OrderStatus: 'Keyword',
-  EscrowContractId: 'Keyword',
-  TxHash: 'Keyword',
-  WalletId: 'Keyword',
-  Attention: 'Bool',
-  DueAt: 'Datetime',
+/** As the server's flags name them, and `temporal.api.enums.v1.IndexedValueType`. */
+const VALUE_TYPES = {
+  KEYWORD: { flag: 'Keyword', value: 2 },
+  BOOL: { flag: 'Bool', value: 5 },
+  DATETIME: { flag: 'Datetime', value: 6 },
 } as const;
-
-/** Of `temporal.api.enums.v1.IndexedValueType`. */
-const VALUE_TYPES = { Keyword: 2, Bool: 5, Datetime: 6 } as const;
 
 export interface TemporalOptions {
   readonly binary: string;
@@ -64,7 +57,7 @@ export function temporalProcess(options: TemporalOptions): ProcessSpec {
       ...ui,
       ...storage,
       ...settings.flatMap((setting) => ['--dynamic-config-value', setting]),
-      ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
+      ...SEARCH_ATTRIBUTES.flatMap(({ name, type }) => ['--search-attribute', `${name}=${VALUE_TYPES[type].flag}`]),
       ...(options.namespaces ?? []).flatMap((name) => ['-n', name]),
     ],
     ready: () => probe(`127.0.0.1:${options.port}`, 'default'),
@@ -86,9 +79,9 @@ export async function probe(address: string, namespace: string): Promise<void> {
 export async function registerSearchAttributes(address: string, namespace: string): Promise<void> {
   await withConnection(address, async (connection) => {
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
-    const missing = Object.entries(SEARCH_ATTRIBUTES).filter(([name]) => !(name in customAttributes));
+    const missing = SEARCH_ATTRIBUTES.filter(({ name }) => !(name in customAttributes));
     if (missing.length === 0) return;
-    const searchAttributes = Object.fromEntries(missing.map(([name, type]) => [name, VALUE_TYPES[type]]));
+    const searchAttributes = Object.fromEntries(missing.map(({ name, type }) => [name, VALUE_TYPES[type].value]));
     await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
   });
 }

@@ -7,7 +7,8 @@ type Rule = { readonly values: readonly RegExp[]; readonly types?: readonly RegE
 
 const domain = /^domain\//;
 /** Message definitions: names and shapes, no workflow code. */
-const messages = /^workflows\/messages\.ts$/;
+/** What speaks to workflows: their messages, and the names they are searched by. */
+const messages = /^workflows\/(messages|search-attributes)\.ts$/;
 /** What the API calls workflows by. */
 const facade = /^workflows\/client\.ts$/;
 const config = /^config\//;
