@@ -19,7 +19,7 @@ export function buildApp(routes: readonly Route[], deps: ApiDeps): Koa {
   return app;
 }
 
-export function buildRouter(routes: readonly Route[], deps: ApiDeps): Router {
+function buildRouter(routes: readonly Route[], deps: ApiDeps): Router {
   const router = new Router({ prefix: BASE_PATH, strict: true, sensitive: true });
   for (const route of routes) router[route.method](route.path, serve(route, deps));
   return router;

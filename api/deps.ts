@@ -7,13 +7,13 @@ import type { PaymentProviders } from '../providers/payment/port.ts';
 import type { WorkflowClient } from '../workflows/client.ts';
 
 /** What the chain says that an address holds, in stroops, read at one ledger; for comparing our books with it. */
-export type ReadChainBalance = (
+type ReadChainBalance = (
   address: string,
   asset: { readonly code: string; readonly issuer: string },
 ) => Promise<{ readonly ledger: number; readonly value: bigint }>;
 
 /** What the chain says about an account that is to be paid. */
-export type ReadDestination = (
+type ReadDestination = (
   account: string,
   asset: { readonly code: string; readonly issuer: string },
 ) => Promise<DestinationView>;

@@ -16,7 +16,7 @@ import { waitFor } from './waiting.ts';
 /** A database step behind a workflow: it is answered in milliseconds or not at all. */
 const TIMEOUT_MS = 10_000;
 
-export type DisputeCall<B = unknown> = Call<{ id: string }, unknown, B>;
+type DisputeCall<B = unknown> = Call<{ id: string }, unknown, B>;
 
 export const disputeAnswer = (status: number, dispute: DisputeResource): Answer => ({
   status,

@@ -46,7 +46,7 @@ interface Row {
 const COLUMNS = sql`request_hash, resource_id, id, attempt, response_status, response_body, response_headers,
   finished_at is not null as finished`;
 
-export interface KeyedRequest {
+interface KeyedRequest {
   readonly tenant: string;
   readonly key: string;
   readonly hash: string;

@@ -14,7 +14,7 @@ const CODES: Readonly<Record<string, string>> = {
 };
 
 /** Pointer to a part of the body (RFC 6901). */
-export const pointerTo = (path: readonly PropertyKey[]): string =>
+const pointerTo = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
 /**

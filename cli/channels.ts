@@ -20,7 +20,7 @@ export const CHANNELS_MAX = 1_000;
 const PATIENCE_MS = 10 * 60_000;
 const POLL_MS = 500;
 
-export async function listChannels(db: Sql): Promise<Channel[]> {
+async function listChannels(db: Sql): Promise<Channel[]> {
   const { rows } = await sql<Channel>`
     select w.id as wallet_id, w.status, w.address, (${channelLoad()})::int as waiting from wallets w
     where w.kind = 'CHANNEL' and w.status <> 'CLOSED' order by w.id`.execute(db);

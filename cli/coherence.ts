@@ -4,7 +4,7 @@ import { verifyLedger, type Verification } from '../db/ledger/verify.ts';
 import { pool } from '../db/sql.ts';
 import { createChainRpc } from '../providers/chain/rpc.ts';
 
-export interface CoherenceOptions {
+interface CoherenceOptions {
   readonly databaseUrl: string;
   readonly rpcUrl: string;
   readonly networkPassphrase: string;

@@ -23,7 +23,7 @@ const WORKFLOW_ID = 'recover';
 
 type RecoverDeps = Deps & { readonly namespace: string };
 
-export interface Resumed {
+interface Resumed {
   /** started from their rows */
   readonly started: number;
   /** ran, and were told to look at their rows */

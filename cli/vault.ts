@@ -15,7 +15,7 @@ import { type ServiceOptions, loadEnvironment } from './services.ts';
 /** At once: in one statement, and at a key-encryption key that may be far away. */
 const BATCH = 50;
 
-export interface Rotation {
+interface Rotation {
   /** the key that wraps all of them now */
   readonly key_id: string;
   readonly rewrapped: number;

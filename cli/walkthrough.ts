@@ -2,7 +2,7 @@
  * The first order in eight lines of curl, as data: `dev` prints them, the README shows them, a test runs exactly these.
  * They need a POSIX shell and curl; each line can be pasted as it is, in order.
  */
-export interface WalkthroughStep {
+interface WalkthroughStep {
   readonly title: string;
   readonly command: string;
 }

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import type { PaymentProviderName } from '../domain/statuses.ts';
 import type { TaskQueue } from '../domain/workflow-ids.ts';
 import { networkProblems } from './network.ts';
-import { VARIABLES, type NeededBy, type Parsed, type VariableName, type VaultKey } from './variables.ts';
+import { VARIABLES, type NeededBy, type Parsed, type VaultKey } from './variables.ts';
 
 /** A secret as a function: neither a log line nor an inspected object shows it. */
-export type Secret = () => string;
+type Secret = () => string;
 
 export interface Config {
   readonly database: { readonly url: string; readonly listenUrl: string | null; readonly readUrl: string | null };
@@ -189,6 +189,3 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
     },
   };
 }
-
-/** Variable names in documented order. */
-export const VARIABLE_NAMES = Object.keys(VARIABLES) as VariableName[];

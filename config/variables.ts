@@ -322,5 +322,5 @@ export const VARIABLES = {
   }),
 } as const;
 
-export type VariableName = keyof typeof VARIABLES;
+type VariableName = keyof typeof VARIABLES;
 export type Parsed = { [Name in VariableName]: z.output<(typeof VARIABLES)[Name]['schema']> };

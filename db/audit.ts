@@ -4,7 +4,7 @@ import { newId } from '../domain/ids.ts';
 import type { ResourceType } from '../domain/statuses.ts';
 import type { Sql } from './sql.ts';
 
-export interface AuditInput {
+interface AuditInput {
   readonly marketplaceId: string | null;
   /** id of the API key, or whom the caller named */
   readonly actor: string | null;

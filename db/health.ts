@@ -32,7 +32,7 @@ export async function providerOutages(db: Sql): Promise<ReadonlyMap<string, stri
   return new Map(rows.map(({ name, since }) => [name, new Date(since).toISOString()]));
 }
 
-export interface Backlog {
+interface Backlog {
   /** seconds; 0 when everything is relayed */
   readonly oldestUnrelayedEventS: number;
   /** open attention items */

@@ -31,7 +31,7 @@ export interface Movement {
 export type EscrowType = 'SINGLE_RELEASE' | 'MULTI_RELEASE';
 
 /** Addresses that the escrow contract stores; decided once, at deploy. */
-export interface EscrowRoles {
+interface EscrowRoles {
   readonly approver: string;
   readonly serviceProvider: string;
   readonly platform: string;

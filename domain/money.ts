@@ -12,7 +12,7 @@ export const STROOPS_PER_UNIT = 10_000_000n;
 export const MAX_STROOPS = 9_223_372_036_854_775_807n;
 
 /** Basis points in a whole. */
-export const BPS = 10_000n;
+const BPS = 10_000n;
 
 /** Decimal amount as it is accepted on the wire: digits, no sign, no exponent, no leading zeros, ≤ 7 decimals. */
 export const AMOUNT_PATTERN = /^(0|[1-9]\d{0,11})(\.\d{1,7})?$/;

@@ -1,5 +1,5 @@
 /** What the outside services are called: in health, in attention, in logs. */
-export type EndpointKind = 'rpc' | 'horizon';
+type EndpointKind = 'rpc' | 'horizon';
 
 /**
  * One name per address of a list: kind and host, numbered where hosts repeat. Paths are left out: some providers put

@@ -5,7 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-export interface Attempt {
+interface Attempt {
   /** the same for every attempt at the same thing: keeps its place in a queue */
   readonly owner: string;
   /** lower goes first */

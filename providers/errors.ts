@@ -7,7 +7,7 @@
  * - `MALFORMED`: an answer that lacks what it must have, or cannot be decoded (F11, F12)
  * - `THROTTLED`: not asked at all: our own share of its requests, or of this attempt's time, is used up
  */
-export type ProviderErrorKind = 'UNAVAILABLE' | 'REFUSED' | 'MALFORMED' | 'THROTTLED';
+type ProviderErrorKind = 'UNAVAILABLE' | 'REFUSED' | 'MALFORMED' | 'THROTTLED';
 
 export type ProviderName = 'horizon' | 'rpc' | 'trustless-work' | 'aws-kms' | 'sandbox';
 

@@ -5,7 +5,7 @@ import { ProviderError, type ProviderName } from './errors.ts';
 /** Statuses that say "not now" (or "not until an operator fixed the key"): the same call may succeed later. */
 const LATER = new Set([401, 403, 408, 425, 429]);
 
-export interface Exchange {
+interface Exchange {
   readonly provider: ProviderName;
   readonly url: string;
   readonly method?: 'GET' | 'POST' | 'PUT';

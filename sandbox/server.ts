@@ -22,7 +22,7 @@ import { SUBMIT_TIMEOUT_MS } from './horizon/submit.ts';
 import { createRpc } from './rpc/index.ts';
 import { createTrustlessWork, type TrustlessWork } from './trustless-work/index.ts';
 
-export const DEFAULT_PASSPHRASE = 'Orchestrator Sandbox ; 2026';
+const DEFAULT_PASSPHRASE = 'Orchestrator Sandbox ; 2026';
 export const DEFAULT_SEED = 'orchestrator-sandbox';
 
 export interface SandboxOptions {

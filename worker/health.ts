@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface HealthServer {
+interface HealthServer {
   readonly url: string;
   stop(): Promise<void>;
 }

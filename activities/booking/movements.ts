@@ -17,7 +17,7 @@ import type { NetworkSettings } from '../context.ts';
 import { type MovementOwner, type OwnMovement, type Verdict, classify, ownMovements } from './classify.ts';
 import { correlation } from './order-row.ts';
 
-export interface FollowedWallet {
+interface FollowedWallet {
   readonly id: string;
   readonly marketplaceId: string | null;
   readonly userId: string | null;

@@ -72,7 +72,7 @@ export interface PartMoved {
   readonly disputeId?: string;
 }
 
-export interface PartsMoved {
+interface PartsMoved {
   readonly moves: readonly PartMoved[];
   /** what the chain paid, for those that are settled */
   readonly settlements?: readonly SettlementView[];

@@ -63,7 +63,7 @@ export function createOrderVerbs(deps: Deps) {
 }
 
 /** What the buyer has is not in our books. */
-export interface AskChain {
+interface AskChain {
   readonly ask_chain: true;
 }
 

@@ -10,7 +10,7 @@ import { pool } from '../../db/sql.ts';
 /** How late a movement may be seen when the reader runs in another process. */
 const LOOK_MS = 500;
 
-export interface Listener {
+interface Listener {
   /** Resolves when something was announced since the last call, or after `holdMs`. @throws when aborted */
   next(holdMs: number, signal: AbortSignal): Promise<void>;
   close(): void;

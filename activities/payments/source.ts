@@ -7,7 +7,7 @@ import type { ChainHistory, Pooled } from '../../providers/chain/port.ts';
 import { ledgerOf } from './position.ts';
 import type { ReaderPulse } from './pulse.ts';
 
-export interface PaymentQuery {
+interface PaymentQuery {
   readonly address: string;
   /** position behind the last movement that is recorded */
   readonly cursor: string;

@@ -8,7 +8,7 @@ import type { PaymentAsset, PaymentProvider, UserWallet } from '../../providers/
 import type { Deps } from '../context.ts';
 import { refuse, waitForProvider } from '../failure.ts';
 
-export interface ProvidedWallet {
+interface ProvidedWallet {
   readonly wallet: UserWallet;
   readonly provider: PaymentProvider;
 }

@@ -16,7 +16,7 @@ const WAKE_AGAIN_MS = 30_000;
 const LOOK_BACK_LEDGERS = 720n;
 const WOKEN_MAX = 1_000;
 
-export interface Waker {
+interface Waker {
   /** Something was stored: the live wallets get some time, then it is looked after. */
   stored(): void;
   /** Something may be unrecorded. */

@@ -1,7 +1,7 @@
 /** Movements as they pass through workflow histories: JSON knows no bigint, amounts cross as stroops in text (F26). */
 import type { Movement } from '../../domain/chain.ts';
 
-export type WireMovement = Omit<Movement, 'amount'> & { readonly amount: string };
+type WireMovement = Omit<Movement, 'amount'> & { readonly amount: string };
 
 export interface WirePage {
   readonly movements: readonly WireMovement[];

@@ -24,7 +24,7 @@ import { signingKey } from './sign.ts';
 
 const WAIT_MS = 500;
 
-export interface RequestRef {
+interface RequestRef {
   readonly signing_request_id: string;
 }
 
@@ -129,7 +129,7 @@ async function bookHandOut(trx: Sql, { call }: Target, transactionId: string): P
   );
 }
 
-export interface SignatureInput extends RequestRef {
+interface SignatureInput extends RequestRef {
   /** base64, as the user's wallet handed it in */
   readonly signed_envelope: string;
 }

@@ -16,7 +16,7 @@ const HANDED_OUT_LOOK_MS = 30_000;
 /** A timer need not be longer: then it is looked again. */
 const LOOK_MAX_MS = 24 * 3_600_000;
 
-export type SigningState =
+type SigningState =
   /** nobody has signed, and it is not over */
   | { readonly status: 'WAITING'; readonly handed_out: boolean; readonly look_in_ms: number }
   /** signed, or landed without us, or proved dead: settling tells which */

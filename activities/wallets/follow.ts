@@ -10,7 +10,7 @@ import { type WirePage, fromWire } from '../payments/wire.ts';
 /** At most this many waiting orders are woken by one deposit; each next deposit or reconcile wakes further ones. */
 const ORDERS_WOKEN_MAX = 100;
 
-export interface WalletState {
+interface WalletState {
   readonly status: WalletStatus;
   readonly kind: WalletKind;
   readonly address: string | null;

@@ -84,7 +84,7 @@ export const ledgerRef = (payment: PaymentRow): PaymentRef => ({
 });
 
 /** The step of the one transaction a payment has. */
-export const PAY_STEP = 'pay';
+const PAY_STEP = 'pay';
 export const intentKeyOf = (payment: PaymentRow): string =>
   `${paymentWorkflowId({ type: typeOf(payment), id: payment.id })}/${PAY_STEP}`;
 
@@ -93,7 +93,7 @@ export const stepKey = (payment: PaymentRow, step: string) => ({
   step,
 });
 
-export interface PaymentPatch {
+interface PaymentPatch {
   readonly status?: PaymentStatus;
   readonly operation?: PaymentOperation;
   readonly approvedBy?: string;

@@ -15,13 +15,13 @@ export interface OrderView {
   } | null;
 }
 
-export interface PlayStep {
+interface PlayStep {
   readonly title: string;
   /** runs the step; answers a transaction hash or a short remark */
   run(): Promise<string>;
 }
 
-export interface PlayContext {
+interface PlayContext {
   readonly api: ApiClient;
   readonly order: DemoOrder;
   /** user ids by ref */

@@ -11,11 +11,11 @@ import type { ProcessSpec } from './processes.ts';
 const run = promisify(execFile);
 
 /** Owner of schema and tables: migrations only. */
-export const OWNER_ROLE = 'orchestrator_owner';
+const OWNER_ROLE = 'orchestrator_owner';
 /** Group that holds the application's few grants; cannot log in. */
-export const APP_ROLE = 'orchestrator_app';
+const APP_ROLE = 'orchestrator_app';
 /** Member of the group: what API and workers log in as. */
-export const APP_LOGIN_ROLE = 'orchestrator_app_login';
+const APP_LOGIN_ROLE = 'orchestrator_app_login';
 
 export interface PostgresPasswords {
   readonly superuser: string;

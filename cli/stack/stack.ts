@@ -19,7 +19,7 @@ export type TemporalSource =
   | { readonly binary: string; readonly ui: boolean }
   | { readonly address: string; readonly namespace: string };
 
-export interface StackOptions {
+interface StackOptions {
   readonly dataDirectory: string;
   readonly ports: Ports;
   readonly ledgerMs: number;
@@ -33,7 +33,7 @@ export interface StackOptions {
   readonly onStep?: (step: string) => void;
 }
 
-export type ServiceName = 'api' | 'worker';
+type ServiceName = 'api' | 'worker';
 export type StackPids = Readonly<Record<ServiceName | 'temporal' | 'postgres' | 'sandbox', number | null>>;
 
 export interface Stack {

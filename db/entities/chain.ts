@@ -1,5 +1,5 @@
 /** What we send to the chain: one row per transaction, one per outer envelope, and who may use a source account now. */
-import { type InferEntity, defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, p } from '@mikro-orm/core';
 import type { Intent } from '../../domain/intents.ts';
 import { CHAIN_TRANSACTION_STATUSES } from '../../domain/statuses.ts';
 
@@ -38,7 +38,6 @@ export const ChainTransaction = defineEntity({
   uniques: [{ properties: ['intentKey', 'attempt'] }],
   indexes: [{ properties: ['orderId'] }, { properties: ['status'] }, { properties: ['source', 'sequence'] }],
 });
-export type ChainTransactionRow = InferEntity<typeof ChainTransaction>;
 
 /** One row per outer hash: a fee bump that is raised gets a new one, the inner hash stays. */
 export const ChainEnvelope = defineEntity({

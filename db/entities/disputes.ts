@@ -1,5 +1,5 @@
 /** Disputes. The row is inserted by the order's workflow and written by the dispute's; evidence and comments by the API. */
-import { type InferEntity, defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, p } from '@mikro-orm/core';
 import type { DisputeOperation, DisputedPart } from '../../domain/dispute/shapes.ts';
 import {
   DISPUTE_DECISIONS,
@@ -37,7 +37,6 @@ export const Dispute = defineEntity({
   },
   indexes: [{ properties: ['marketplaceId', 'createdAt'] }],
 });
-export type DisputeEntity = InferEntity<typeof Dispute>;
 
 /** Append-only: the application's role can neither change nor delete it. */
 export const DisputeEvidence = defineEntity({

@@ -1,5 +1,5 @@
 /** Events for the outbox, idempotency keys, versions, attention and audit. */
-import { type InferEntity, defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, p } from '@mikro-orm/core';
 
 /** One counter row per resource: every writer increments it in its own transaction. */
 export const ResourceCounter = defineEntity({
@@ -29,7 +29,6 @@ export const Event = defineEntity({
   uniques: [{ properties: ['resourceId', 'sequence'] }],
   indexes: [{ properties: ['marketplaceId', 'position'] }],
 });
-export type EventRow = InferEntity<typeof Event>;
 
 export const IdempotencyKey = defineEntity({
   name: 'IdempotencyKey',
@@ -52,7 +51,6 @@ export const IdempotencyKey = defineEntity({
     finishedAt: p.datetime(3).nullable(),
   },
 });
-export type IdempotencyKeyRow = InferEntity<typeof IdempotencyKey>;
 
 export const Attention = defineEntity({
   name: 'Attention',

@@ -1,5 +1,5 @@
 /** What users with their own wallet are asked to sign. Written by the workflow of the resource that needs the signature. */
-import { type InferEntity, defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, p } from '@mikro-orm/core';
 import type { Intent } from '../../domain/intents.ts';
 import { ORDER_VERBS, SIGNING_REQUEST_STATUSES } from '../../domain/statuses.ts';
 
@@ -26,4 +26,3 @@ export const SigningRequest = defineEntity({
   },
   indexes: [{ properties: ['marketplaceId', 'createdAt'] }, { properties: ['userId'] }],
 });
-export type SigningRequestRow = InferEntity<typeof SigningRequest>;

@@ -1,5 +1,5 @@
 /** Marketplaces, their API keys, their users. Written by the API and by the wallet workflows. */
-import { type InferEntity, defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, p } from '@mikro-orm/core';
 import { MARKETPLACE_STATUSES, PAYMENT_PROVIDERS, USER_STATUSES } from '../../domain/statuses.ts';
 import type { DeadlineTerms } from '../../domain/order/deadlines.ts';
 
@@ -18,7 +18,6 @@ export const Marketplace = defineEntity({
     createdAt: p.datetime(3),
   },
 });
-export type MarketplaceRow = InferEntity<typeof Marketplace>;
 
 export const ApiKey = defineEntity({
   name: 'ApiKey',
@@ -41,7 +40,6 @@ export const ApiKey = defineEntity({
   },
   indexes: [{ properties: ['marketplaceId'] }],
 });
-export type ApiKeyRow = InferEntity<typeof ApiKey>;
 
 export const User = defineEntity({
   name: 'User',
@@ -58,4 +56,3 @@ export const User = defineEntity({
   },
   uniques: [{ properties: ['marketplaceId', 'externalUserId'] }],
 });
-export type UserRow = InferEntity<typeof User>;

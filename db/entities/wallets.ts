@@ -1,5 +1,5 @@
 /** Wallets, their encrypted keys, and what was seen on chain for them. Written by the wallet and chain reader workflows. */
-import { type InferEntity, defineEntity, p } from '@mikro-orm/core';
+import { defineEntity, p } from '@mikro-orm/core';
 import { MOVEMENT_KINDS, PAYMENT_PROVIDERS, WALLET_KINDS, WALLET_STATUSES } from '../../domain/statuses.ts';
 
 export const Wallet = defineEntity({
@@ -37,7 +37,6 @@ export const Wallet = defineEntity({
     { properties: ['address'] },
   ],
 });
-export type WalletRow = InferEntity<typeof Wallet>;
 
 export const WalletKey = defineEntity({
   name: 'WalletKey',

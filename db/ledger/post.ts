@@ -97,7 +97,7 @@ export interface Posted {
   readonly transferIds: readonly string[];
 }
 
-export type LedgerReason =
+type LedgerReason =
   | 'INSUFFICIENT_FUNDS'
   /** the key was used with other transfers */
   | 'CONTENT_DIFFERS'

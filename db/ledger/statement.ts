@@ -13,7 +13,7 @@ export interface Balance {
   readonly total: bigint;
 }
 
-export interface StatementEntry {
+interface StatementEntry {
   /** transfer id */
   readonly id: string;
   /** position in the ledger: the cursor of the next page */
@@ -31,7 +31,7 @@ export interface StatementEntry {
   readonly createdAt: string;
 }
 
-export interface FundsRef {
+interface FundsRef {
   readonly marketplaceId: string;
   readonly userId: string;
   /** asset code */

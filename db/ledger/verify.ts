@@ -5,9 +5,9 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Sql } from './post.ts';
 
-export type Invariant = 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'L8' | 'L9';
+type Invariant = 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'L8' | 'L9';
 
-export interface Violation {
+interface Violation {
   readonly invariant: Invariant;
   /** the row that breaks it, amounts in stroops as decimal text */
   readonly detail: Readonly<Record<string, unknown>>;

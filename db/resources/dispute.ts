@@ -72,7 +72,7 @@ export async function disputeResource(trx: Sql, id: string): Promise<DisputeReso
 }
 
 /** The query of the list, by its names on the wire. */
-export interface DisputeQuery extends PageRequest {
+interface DisputeQuery extends PageRequest {
   readonly order_id?: string | undefined;
   readonly status?: readonly DisputeStatus[] | undefined;
   readonly opened_by?: PartyName | undefined;

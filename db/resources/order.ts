@@ -117,7 +117,7 @@ export async function orderResource(trx: Sql, orderId: string): Promise<OrderRes
 }
 
 /** Columns to write, with the escrow's status; `undefined` leaves a column as it is. */
-export interface OrderColumns {
+interface OrderColumns {
   readonly columns: Readonly<Record<string, unknown>>;
   readonly escrowStatus: EscrowStatus | null;
 }
@@ -173,7 +173,7 @@ export async function findOrderByRef(
 }
 
 /** What a caller that waits looks at again and again: the version, and the operation in brief. */
-export interface OrderProgress {
+interface OrderProgress {
   readonly version: number;
   readonly operationId: string | null;
   readonly operationStatus: string | null;
@@ -188,7 +188,7 @@ export async function orderProgress(db: Sql, orderId: string): Promise<OrderProg
 }
 
 /** The query of the list, by its names on the wire. */
-export interface OrderQuery extends PageRequest, CreatedBetween {
+interface OrderQuery extends PageRequest, CreatedBetween {
   readonly client_order_ref?: string | undefined;
   readonly buyer_id?: string | undefined;
   readonly seller_id?: string | undefined;

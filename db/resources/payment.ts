@@ -81,7 +81,7 @@ export async function findWithdrawalByRef(
 }
 
 /** The query of the list, by its names on the wire. */
-export interface WithdrawalQuery extends PageRequest {
+interface WithdrawalQuery extends PageRequest {
   readonly user_id?: string | undefined;
   readonly status?: readonly PaymentStatus[] | undefined;
   readonly client_ref?: string | undefined;

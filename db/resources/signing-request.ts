@@ -50,7 +50,7 @@ export async function findSigningRequest(
 }
 
 /** The query of the list, by its names on the wire. */
-export interface SigningRequestQuery extends PageRequest {
+interface SigningRequestQuery extends PageRequest {
   readonly user_id?: string | undefined;
   readonly order_id?: string | undefined;
   readonly status?: readonly SigningRequestStatus[] | undefined;

@@ -8,7 +8,7 @@ import type { Sql } from '../sql.ts';
 import { type Page, amountText, iso, pageOf } from './select.ts';
 
 /** An item, and where it stands: the cursor of what comes after it. */
-export interface PlacedItem extends TimelineItem {
+interface PlacedItem extends TimelineItem {
   readonly place: string;
 }
 

@@ -32,7 +32,7 @@ const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) =
   where ${where} ${rest}`;
 
 /** The users with these ids, by id, as GET shows them now in this transaction; for writers of events. */
-export async function userResources(trx: Sql, ids: readonly string[]): Promise<Map<string, UserResource>> {
+async function userResources(trx: Sql, ids: readonly string[]): Promise<Map<string, UserResource>> {
   const { rows } = await select(sql`u.id = any(${[...ids]}::text[])`).execute(trx);
   return new Map(rows.map((row) => [row.id, row]));
 }
@@ -71,7 +71,7 @@ export async function findUserByExternalId(
 }
 
 /** The query of the list, by its names on the wire. */
-export interface UserQuery extends PageRequest, CreatedBetween {
+interface UserQuery extends PageRequest, CreatedBetween {
   readonly external_user_id?: string | undefined;
   readonly status?: readonly UserResource['status'][] | undefined;
   readonly metadata?: Readonly<Record<string, string>> | undefined;

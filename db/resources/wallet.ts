@@ -68,7 +68,7 @@ export async function listMovements(db: Sql, walletId: string, page: PageRequest
 }
 
 /** A custodial wallet in our books and what is on its way: for the comparison with the chain. Stroops. */
-export interface WalletBooks {
+interface WalletBooks {
   readonly books: bigint;
   readonly inFlight: bigint;
 }

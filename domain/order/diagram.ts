@@ -6,7 +6,7 @@ import { PART_TRANSITIONS } from './milestones.ts';
 const nameOf = ({ verb, alsoBy }: Transition): string => [verb.replaceAll('_', ' '), ...alsoBy].join(' / ');
 
 /** State diagram in Mermaid. */
-export function orderDiagram(): string {
+function orderDiagram(): string {
   const lines = new Set<string>(['  [*] --> ORDER_CREATED: create']);
   for (const transition of TRANSITIONS) {
     const { from, enters, ways, ifDead } = transition;

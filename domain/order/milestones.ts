@@ -5,9 +5,9 @@
 import type { FinalStatus, MilestoneStatus, OrderStatus, OrderVerb } from '../statuses.ts';
 
 /** What moves a part: verbs of the order, and the outcome of a dispute. */
-export type PartMove = 'complete' | 'release' | 'refund' | 'dispute' | 'withdraw' | 'resolve';
+type PartMove = 'complete' | 'release' | 'refund' | 'dispute' | 'withdraw' | 'resolve';
 
-export interface PartTransition {
+interface PartTransition {
   readonly from: MilestoneStatus;
   readonly by: PartMove;
   readonly to: readonly MilestoneStatus[];
@@ -49,7 +49,7 @@ export function takes(verb: OrderVerb, status: MilestoneStatus): boolean {
 export const mayFollow = (from: MilestoneStatus, to: MilestoneStatus): boolean =>
   PART_TRANSITIONS.some((transition) => transition.from === from && transition.to.includes(to));
 
-export interface Derived {
+interface Derived {
   readonly status: Extract<OrderStatus, 'IN_PROGRESS' | 'DISPUTED' | 'CLOSED'>;
   /** set exactly when it is closed; SPLIT whenever the parts differ */
   readonly finalStatus: Extract<FinalStatus, 'RELEASED' | 'REFUNDED' | 'SPLIT'> | null;

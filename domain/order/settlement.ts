@@ -22,7 +22,7 @@ export interface Payee {
   readonly address: string;
 }
 
-export interface SharePaid extends Payee {
+interface SharePaid extends Payee {
   /** before fees, above zero */
   readonly amount: bigint;
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Timestamp } from './common.ts';
 
-export const TIMELINE_KINDS = ['REQUEST', 'STEP', 'TRANSFER', 'TRANSACTION', 'EVENT', 'WEBHOOK'] as const;
+const TIMELINE_KINDS = ['REQUEST', 'STEP', 'TRANSFER', 'TRANSACTION', 'EVENT', 'WEBHOOK'] as const;
 
 export const TimelineItemSchema = z
   .object({

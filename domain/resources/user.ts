@@ -66,7 +66,6 @@ export const BalanceSchema = z
     at: Timestamp,
   })
   .meta({ id: 'Balance' });
-export type BalanceResource = z.infer<typeof BalanceSchema>;
 
 export const BalanceTransactionSchema = z
   .object({

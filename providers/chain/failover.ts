@@ -18,7 +18,7 @@ const FIRST_AVOIDANCE_MS = 1_000;
 const LONGEST_AVOIDANCE_MS = 30_000;
 const LONGEST_HOLD_MS = 600_000;
 
-export interface PoolOptions<P> {
+interface PoolOptions<P> {
   readonly provider: ProviderName;
   /** in order of preference; at least one */
   readonly endpoints: readonly { readonly name: string; readonly port: P }[];

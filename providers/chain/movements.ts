@@ -34,7 +34,7 @@ export function operationId(ledger: number, order: number, operation: number): s
 }
 
 /** `native` or `CODE:ISSUER` as an asset; undefined for any other text. */
-export function parseAsset(name: string): Asset | undefined {
+function parseAsset(name: string): Asset | undefined {
   if (name === 'native') return { code: 'XLM', issuer: null };
   const match = /^([A-Za-z0-9]{1,12}):(G[A-Z2-7]{55})$/.exec(name);
   return match?.[1] !== undefined && match[2] !== undefined ? { code: match[1], issuer: match[2] } : undefined;

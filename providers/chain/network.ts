@@ -6,7 +6,7 @@ import { createChainHistory } from './horizon.ts';
 import type { ChainHistory, ChainRpc, Pooled } from './port.ts';
 import { createChainRpc } from './rpc.ts';
 
-export interface NetworkOptions {
+interface NetworkOptions {
   /** in order of preference; at least one */
   readonly urls: readonly string[];
   readonly networkPassphrase: string;

@@ -12,7 +12,7 @@ const TIMEOUT_MS = 3_000;
 /** What says "these bytes are not what this key made in this context"; all else may pass or is the operator's to mend. */
 const NOT_OURS = new Set(['InvalidCiphertextException', 'IncorrectKeyException']);
 
-export interface AwsKmsOptions {
+interface AwsKmsOptions {
   /** our name for it, as in the ciphertexts */
   readonly id: string;
   /** `arn:aws:kms:REGION:ACCOUNT:key/…` or `…:alias/…` */

@@ -12,7 +12,7 @@ export interface KeyBinding {
   readonly publicKey: string;
 }
 
-export interface SealedSeed {
+interface SealedSeed {
   /** versioned text; safe to store */
   readonly ciphertext: string;
   /** id of the key-encryption key that wraps its data key */

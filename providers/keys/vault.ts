@@ -15,7 +15,7 @@ const VERSIONS = ['v1', 'v2'] as const;
 type Version = (typeof VERSIONS)[number];
 const CURRENT = 'v2';
 
-export interface VaultOptions {
+interface VaultOptions {
   /** the first seals, all open */
   readonly keys: readonly KeyEncryptionKey[];
   /** network passphrase: a seed sealed for one network does not open on another */

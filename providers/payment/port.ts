@@ -20,7 +20,7 @@ export interface PaymentAsset {
 }
 
 /** How the wallet of a new user begins. */
-export interface NewWallet {
+interface NewWallet {
   /** PROVISIONING: we create it on chain, keys included */
   readonly status: 'PROVISIONING' | 'READY';
   readonly address: string | null;
@@ -32,7 +32,7 @@ export interface PaymentBalance {
   readonly reserved: bigint;
 }
 
-export interface DepositInfo {
+interface DepositInfo {
   readonly address: string;
   readonly memo: null;
   readonly sep7Uri: string;

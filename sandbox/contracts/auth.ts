@@ -9,7 +9,7 @@ import { hostError } from './errors.ts';
 import { symbol } from './scval.ts';
 
 /** What the authoriser needs to know of a running call. */
-export interface AuthFrame {
+interface AuthFrame {
   readonly contract: string;
   readonly fn: string;
   readonly args: readonly xdr.ScVal[];

@@ -3,8 +3,8 @@
  * host's error classes. Thrown inside a model, it aborts the whole transaction (no contract here uses try_call).
  */
 
-export type HostErrorType = 'WasmVm' | 'Context' | 'Storage' | 'Object' | 'Value' | 'Auth' | 'Budget';
-export type HostErrorCode =
+type HostErrorType = 'WasmVm' | 'Context' | 'Storage' | 'Object' | 'Value' | 'Auth' | 'Budget';
+type HostErrorCode =
   | 'InvalidInput'
   | 'MissingValue'
   | 'ExistingValue'

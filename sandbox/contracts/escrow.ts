@@ -24,7 +24,7 @@ const I128_MAX = (1n << 127n) - 1n;
 const VOID = xdr.ScVal.scvVoid();
 
 /** Raises one of a build's numbered errors. */
-export type Fail = (name: string) => HostError;
+type Fail = (name: string) => HostError;
 
 export function failWith(table: ErrorTable): Fail {
   return (name) => {
@@ -37,7 +37,7 @@ export function failWith(table: ErrorTable): Fail {
 export const trustline = struct<{ address: string }>({ address });
 
 /** Stored escrow of either kind: what the shared functions need of it. */
-export interface EscrowState {
+interface EscrowState {
   engagement_id: string;
   platform_fee: number;
   roles: { platform: string; dispute_resolver: string };
@@ -45,7 +45,7 @@ export interface EscrowState {
 }
 
 /** One build of one contract kind. */
-export interface Kit<E extends EscrowState> {
+interface Kit<E extends EscrowState> {
   readonly codec: Codec<E>;
   readonly fail: Fail;
   load(env: Env): E;
@@ -91,7 +91,7 @@ function multiply(a: bigint, b: bigint, fail: Fail): bigint {
 }
 
 /** Protocol and platform fee on `amount`, each rounded down. */
-export function feesOn(amount: bigint, platformFee: number, fail: Fail): { protocol: bigint; platform: bigint } {
+function feesOn(amount: bigint, platformFee: number, fail: Fail): { protocol: bigint; platform: bigint } {
   const protocol = multiply(amount, PROTOCOL_FEE_BPS, fail) / 10_000n;
   const platform = multiply(amount, BigInt(platformFee), fail) / 10_000n;
   return { protocol, platform };

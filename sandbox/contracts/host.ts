@@ -50,7 +50,7 @@ function readData(view: LedgerView, contract: string, key: string): xdr.ScVal | 
 }
 
 /** Writes persistent data, keeping the life of an entry that exists. */
-export function writeData(view: LedgerView, contract: string, key: string, value: xdr.ScVal): void {
+function writeData(view: LedgerView, contract: string, key: string, value: xdr.ScVal): void {
   const liveUntil = view.contractData(contract, key)?.liveUntil ?? view.sequence + MIN_TTL;
   view.putContractData({
     contract,
@@ -79,7 +79,7 @@ function storageOf(view: LedgerView, contract: string): Storage {
 }
 
 /** Id of the contract that `preimage` creates on this network. */
-export function contractIdOf(passphrase: string, preimage: xdr.ContractIdPreimage): string {
+function contractIdOf(passphrase: string, preimage: xdr.ContractIdPreimage): string {
   const full = xdr.HashIdPreimage.envelopeTypeContractId(
     new xdr.HashIdPreimageContractId({ networkId: networkId(passphrase), contractIdPreimage: preimage }),
   );

@@ -59,7 +59,7 @@ const milestoneUpdate = struct<{ evidence: string | null; index: number; status:
 });
 
 /** State of a multi-release escrow; amounts in stroops, `platform_fee` in basis points. */
-export const multiEscrow = struct<{
+const multiEscrow = struct<{
   description: string;
   engagement_id: string;
   milestones: Of<typeof milestone>[];
@@ -79,7 +79,7 @@ export const multiEscrow = struct<{
   trustline,
 });
 
-export type MultiEscrow = Of<typeof multiEscrow>;
+type MultiEscrow = Of<typeof multiEscrow>;
 type Milestone = Of<typeof milestone>;
 
 const fail = failWith(MULTI_ERRORS);

@@ -24,8 +24,8 @@ export type Of<C> = C extends Codec<infer T> ? T : never;
 const trap = (): HostError => hostError('WasmVm', 'InvalidAction');
 const LOW = (1n << 64n) - 1n;
 
-export const binaryText = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
-export const binaryBytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
+const binaryText = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
+const binaryBytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
 
 export const val: Codec<xdr.ScVal> = { decode: (value) => value, encode: (value) => value };
 

@@ -1,9 +1,9 @@
 /** When ledgers close: every N milliseconds, by hand, or as soon as something is pending. */
 import type { SandboxCore } from '../core/core.ts';
 
-export type ClockMode = 'interval' | 'manual' | 'on_demand';
+type ClockMode = 'interval' | 'manual' | 'on_demand';
 
-export interface ClockSettings {
+interface ClockSettings {
   mode: ClockMode;
   /** milliseconds between ledgers in mode `interval` */
   ledgerMs: number;

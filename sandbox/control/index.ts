@@ -14,7 +14,7 @@ import { bodyOf, ControlError, type Handler } from './body.ts';
 import type { Clock } from './clock.ts';
 import { type Dispenser, OperationFailed } from './dispenser.ts';
 
-export interface ControlDeps {
+interface ControlDeps {
   readonly core: SandboxCore;
   readonly clock: Clock;
   readonly faults: Faults;

@@ -8,7 +8,7 @@ import { contractEntries, type CoreView, createState, openView, type State } fro
 import type { InvokeHostFunction, LedgerRecord, OperationRecord } from './types.ts';
 
 /** What the next ledger is made of. */
-export interface LedgerPlan {
+interface LedgerPlan {
   /** in the order they apply */
   readonly transactions: readonly Tx[];
   readonly fees: BaseFees;

@@ -8,13 +8,13 @@ import { type Capacity, createQueue, type Queue } from './queue.ts';
 import { type CoreView, KEPT_LEDGERS, openPastView, openView } from './state.ts';
 import type { AccountEntry, ContractDataEntry, Core, LedgerRecord, SubmitResult, TrustlineEntry } from './types.ts';
 
-export interface CoreDeps extends ChainDeps {
+interface CoreDeps extends ChainDeps {
   /** The close time (unix seconds) of a ledger that closed now, after one that closed at `previous`. */
   readonly closeTime: (previous: number) => number;
 }
 
 /** Everything the ledger holds, e.g. to compare two of them. */
-export interface Dump {
+interface Dump {
   readonly ledger: { sequence: number; hash: string; closed_at: number };
   readonly accounts: AccountEntry[];
   readonly trustlines: TrustlineEntry[];

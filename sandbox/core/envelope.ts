@@ -15,7 +15,7 @@ export interface Bounds {
 }
 
 /** The fee bump around a transaction. */
-export interface Bump {
+interface Bump {
   readonly hash: Buffer;
   readonly feeSource: string;
   readonly fee: bigint;

@@ -23,7 +23,7 @@ export interface Disturbance {
 }
 
 /** All that is needed to close the same ledger again. */
-export interface JournalLedger {
+interface JournalLedger {
   readonly sequence: number;
   readonly closed_at: number;
   /** stroops per operation */

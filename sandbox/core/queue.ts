@@ -19,11 +19,11 @@ export interface Capacity {
   soroban: number;
 }
 
-export type Admission =
+type Admission =
   | { readonly status: 'PENDING' | 'DUPLICATE' | 'TRY_AGAIN_LATER' }
   | { readonly status: 'ERROR'; readonly refusal: Refusal; readonly fee: bigint };
 
-export interface Selection {
+interface Selection {
   readonly transactions: Tx[];
   readonly fees: BaseFees;
 }

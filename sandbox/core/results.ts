@@ -180,7 +180,7 @@ export const OP_TYPE_NUMBERS: Record<OpType, number> = {
 };
 
 /** Codes that stand outside the operation's own union. */
-export const OUTER_CODES = {
+const OUTER_CODES = {
   op_bad_auth: -1,
   op_no_source_account: -2,
   op_not_supported: -3,
@@ -189,17 +189,11 @@ export const OUTER_CODES = {
   op_too_many_sponsoring: -6,
 } as const;
 
-export type OpName<T extends OpType> = (typeof OP_CODES)[T][number];
-
 /** The result of one operation, under Horizon's name; `payload` is what its success carries in XDR. */
 export interface OpResult {
   readonly type: OpType;
   readonly name: string;
   readonly payload?: Buffer;
-}
-
-export function isSuccess(result: OpResult): boolean {
-  return result.name === 'op_success';
 }
 
 const int32 = (value: number): Buffer => {

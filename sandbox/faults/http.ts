@@ -98,7 +98,7 @@ function strike(faults: Faults, request: FaultRequest, res: ServerResponse): boo
 const STALE_LEDGERS = 5;
 
 /** What the faults need of the network behind the faces. */
-export interface FaultyNetwork {
+interface FaultyNetwork {
   readonly faults: Faults;
   readonly faced: FacedCore;
   readonly acts: Acts;

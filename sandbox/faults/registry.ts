@@ -78,7 +78,7 @@ export interface FaultRule {
   readonly fee?: number;
 }
 
-export interface Firing {
+interface Firing {
   readonly name: FaultName;
   readonly request: FaultRequest;
   readonly ledger: number;

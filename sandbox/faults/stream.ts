@@ -1,7 +1,7 @@
 /** Faults of server-sent events, decided event by event: they also strike streams that were open before. */
 import type { ServerResponse } from 'node:http';
 
-export type StreamFault = 'stream_stall' | 'stream_drop' | 'duplicate_events';
+type StreamFault = 'stream_stall' | 'stream_drop' | 'duplicate_events';
 
 const isEvent = (chunk: unknown): boolean => typeof chunk === 'string' && /^(id|data):/.test(chunk);
 

@@ -18,7 +18,7 @@ import { createStreams, type StreamEvent, type Streams } from './stream.ts';
 import { readEnvelopeForm, submitAndWait, submitAsync } from './submit.ts';
 import { transactionResource } from './transactions.ts';
 
-export interface HorizonDeps {
+interface HorizonDeps {
   readonly core: SandboxCore;
   /** Funds a new account; resolves with the transaction. @throws Problem 400 when it exists already */
   readonly friendbot: (address: string) => Promise<TransactionRecord>;

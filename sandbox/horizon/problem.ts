@@ -36,7 +36,7 @@ const PROBLEMS = {
   server_error: [500, 'Internal Server Error'],
 } as const satisfies Record<string, readonly [number, string]>;
 
-export type Slug = keyof typeof PROBLEMS;
+type Slug = keyof typeof PROBLEMS;
 
 export function notFound(): Problem {
   return new Problem('not_found', 'The resource at the url requested was not found. Check the url and its parameters.');

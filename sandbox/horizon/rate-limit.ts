@@ -6,7 +6,7 @@ import type { HorizonOptions } from './options.ts';
 
 const HOUR_MS = 3_600_000;
 
-export interface Credit {
+interface Credit {
   readonly granted: boolean;
   /** what every answer states about the limit, and how long to wait when nothing is left */
   readonly headers: Record<string, string>;

@@ -10,13 +10,13 @@ import { DEFAULT_RPC_OPTIONS, type RpcOptions } from './options.ts';
 import { simulateTransaction } from './simulate.ts';
 import { getTransaction, getTransactions, sendTransaction } from './transactions.ts';
 
-export interface RpcDeps {
+interface RpcDeps {
   readonly core: Core;
   /** as clients reach it, or how it follows from the origin they used; without it clients cannot find friendbot */
   readonly friendbotUrl?: string | ((origin: string) => string) | undefined;
 }
 
-export interface Rpc extends Face {
+interface Rpc extends Face {
   readonly options: RpcOptions;
 }
 

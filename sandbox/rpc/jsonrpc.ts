@@ -3,7 +3,7 @@
 export type Params = Readonly<Record<string, unknown>>;
 export type Method = (params: Params) => unknown;
 
-export interface RpcFailure {
+interface RpcFailure {
   readonly code: number;
   readonly message: string;
 }
@@ -20,8 +20,8 @@ export class RpcError extends Error {
 }
 
 export const INVALID_REQUEST = -32600;
-export const METHOD_NOT_FOUND = -32601;
-export const INVALID_PARAMS = -32602;
+const METHOD_NOT_FOUND = -32601;
+const INVALID_PARAMS = -32602;
 export const INTERNAL_ERROR = -32603;
 
 export const invalidParams = (message: string): RpcError => new RpcError(INVALID_PARAMS, message);

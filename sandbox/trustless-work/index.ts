@@ -18,7 +18,7 @@ import { label, validate } from './schema.ts';
 import { createSend } from './send.ts';
 
 /** Switches; all may change while it runs. */
-export interface TrustlessWorkOptions {
+interface TrustlessWorkOptions {
   /** ledgers after which the read model shows a change */
   indexLagLedgers: number;
   /** contract errors worded by number alone, whoever raised them, as the live API does */
@@ -31,7 +31,7 @@ export interface TrustlessWorkOptions {
   patienceMs: number;
 }
 
-export const DEFAULT_OPTIONS: TrustlessWorkOptions = {
+const DEFAULT_OPTIONS: TrustlessWorkOptions = {
   indexLagLedgers: 1,
   misMapping: true,
   rateLimit: false,

@@ -9,7 +9,7 @@ import { type Escrow, readEscrow } from './escrow.ts';
 import { tokenBalance } from './network.ts';
 
 /** An escrow as of one ledger. */
-export interface Snapshot {
+interface Snapshot {
   readonly ledger: number;
   /** unix seconds of the ledger that changed it */
   readonly updatedAt: number;

@@ -11,7 +11,7 @@ import type { IndexedEscrow, ReadModel } from './read-model.ts';
 import * as field from './schema.ts';
 
 /** Rows per page; the live API's number is not published. */
-export const PAGE_SIZE = 10;
+const PAGE_SIZE = 10;
 /** The contract's own limit on balances per call. */
 const MAX_BALANCES = 20;
 

@@ -50,7 +50,7 @@ function signingKey(seed: Buffer): SigningKey {
 }
 
 /** What `GET /control/info` says of the escrow contracts. */
-export interface NetworkInfo {
+interface NetworkInfo {
   readonly asset: { readonly contract: string };
   readonly fee_wallet: string;
   readonly fee_wallet_as_argument: boolean;

@@ -7,7 +7,7 @@ import type { PaymentParts } from '../../providers/payment/index.ts';
 import type { PaymentBalance, PaymentProvider, UserWallet } from '../../providers/payment/port.ts';
 import { type Network, startNetwork } from './network.ts';
 
-export interface Expected {
+interface Expected {
   /** of a wallet that holds 100 on chain, of which 30 are reserved where we keep books; stroops */
   readonly balance: PaymentBalance;
 }

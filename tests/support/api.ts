@@ -13,7 +13,7 @@ import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { type TestDatabase, createTestDatabase } from './database.ts';
 
-export interface ApiResponse {
+interface ApiResponse {
   readonly status: number;
   readonly body: Record<string, unknown>;
   readonly headers: Headers;
@@ -27,7 +27,7 @@ export interface TestApi {
   stop(): Promise<void>;
 }
 
-export interface RequestOptions {
+interface RequestOptions {
   readonly key?: string | null;
   readonly body?: unknown;
   /** instead of `body`: exactly these bytes */

@@ -13,7 +13,7 @@ import { resolveTemporalBinary } from '../../cli/stack/temporal-binary.ts';
 import { temporalProcess } from '../../cli/stack/temporal.ts';
 import { workflowBundle } from '../../worker/bundle.ts';
 
-export interface TestEnvironment {
+interface TestEnvironment {
   readonly directory: string;
   readonly postgres: PostgresOptions;
   readonly temporalAddress: string | null;

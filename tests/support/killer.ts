@@ -18,7 +18,7 @@ export interface Said {
   readonly changes: boolean;
 }
 
-export interface Killer {
+interface Killer {
   /** what the process has said so far */
   readonly said: readonly Said[];
   /** rejects with `Killed` when the process ended */

@@ -71,7 +71,7 @@ export interface TestStack {
   stop(): Promise<void>;
 }
 
-export interface TestStackOptions {
+interface TestStackOptions {
   /** milliseconds between ledgers; default 100 */
   readonly ledgerMs?: number;
   /** further variables of API and worker */

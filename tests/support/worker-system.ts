@@ -20,7 +20,7 @@ import { createTestDatabase } from './database.ts';
 import { testEnvironment } from './environment.ts';
 import { eventually } from './wait.ts';
 
-export interface SystemWallet {
+interface SystemWallet {
   readonly id: string;
   readonly user_id: string | null;
   readonly status: string;

@@ -13,7 +13,7 @@ const MAX_SIGNERS = 20;
 const ACCOUNT_FLAGS = AUTH_REQUIRED | AUTH_REVOCABLE | AUTH_IMMUTABLE | AUTH_CLAWBACK;
 
 /** The first sequence number of anything in a ledger: an account starts here. */
-export function startingSequence(view: { sequence: number }): bigint {
+function startingSequence(view: { sequence: number }): bigint {
   return BigInt(view.sequence) << 32n;
 }
 

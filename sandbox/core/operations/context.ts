@@ -31,7 +31,7 @@ export const MAX_INT64 = 9_223_372_036_854_775_807n;
 const MAX_SUBENTRIES = 1_000;
 
 /** The XLM an account must keep: two reserves of its own, one per subentry and sponsored unit, less what others sponsor. */
-export function minimumBalance(account: AccountEntry, baseReserve: bigint): bigint {
+function minimumBalance(account: AccountEntry, baseReserve: bigint): bigint {
   return BigInt(2 + account.subentries + account.sponsoring - account.sponsored) * baseReserve;
 }
 
@@ -47,7 +47,7 @@ export interface Reserve {
   readonly subentry: boolean;
 }
 
-export type Reserved = { readonly failed: string } | { readonly failed: null; readonly sponsor: string | null };
+type Reserved = { readonly failed: string } | { readonly failed: null; readonly sponsor: string | null };
 
 /**
  * Locks the reserve of a new entry: the sponsor's if a sandwich is open for the owner, else the owner's.

@@ -49,7 +49,7 @@ const TABLE: { readonly [T in OpType]: Definition<T> } = {
   invokeHostFunction: { level: med, check: nothing, execute: invokeHostFunction },
 };
 
-export function isSupported(type: string): type is OpType {
+function isSupported(type: string): type is OpType {
   return Object.hasOwn(OP_CODES, type);
 }
 
