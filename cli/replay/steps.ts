@@ -69,12 +69,12 @@ const BEGINNINGS: Readonly<Record<string, (attributes: Attributes, summary: stri
     label: summary ?? textOf(at['activityId']),
     input: payloadsOf(at['input']),
   }),
-  MARKER_RECORDED: (at) => {
+  MARKER_RECORDED: (at, summary) => {
     if (at['markerName'] !== 'core_local_activity') return null;
     const [data] = payloadsOf(field(at, 'details', 'data'));
     const result = payloadsOf(field(at, 'details', 'result'));
     const outcome: Outcome = isObject(at['failure']) ? failed(at) : { outcome: 'DONE', result };
-    return { kind: 'LOCAL', name: textOf(field(data, 'activity_type')), label: null, input: [], ...outcome };
+    return { kind: 'LOCAL', name: textOf(field(data, 'activity_type')), label: summary, input: [], ...outcome };
   },
   TIMER_STARTED: (at, summary) => ({
     kind: 'TIMER',

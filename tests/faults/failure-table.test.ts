@@ -1,0 +1,214 @@
+/**
+ * The failure table, row by row: the fault is injected, and order, money, events, chain and history are held against what
+ * the table says. What is shown elsewhere is named here, so that this is the index of the whole table.
+ *
+ * | kind | example | shown by |
+ * |---|---|---|
+ * | refused | `INSUFFICIENT_FUNDS`, `INVALID_STATE` | here |
+ * | wait | 503, 429 of the gateway | here |
+ * | | 502, lost answers, nodes behind | `tests/faults/provider.test.ts` |
+ * | | an outage of many orders, one attention item | `tests/faults/providers-outage.test.ts` |
+ * | | Temporal lost, reset, restored; the database restored | `tests/faults/temporal.test.ts`, `tests/long/recovery.test.ts` |
+ * | | a worker killed anywhere | `tests/long/chain-recovery.test.ts`, `tests/database/chain-step-crashes.test.ts` |
+ * | proved dead | every step, failed in its ledger and expired | here |
+ * | | withdrawals | `tests/faults/withdrawals.test.ts` |
+ * | | a signature that the user never gave | `tests/e2e/external-wallet.test.ts` |
+ * | operator | envelope different, frozen trustline, books ≠ chain | `tests/e2e/repairs-table.test.ts` |
+ * | | a resolution that keeps dying | here |
+ * | | history gone before it was looked at, books that cannot follow | `tests/database/chain-step.test.ts` |
+ * | bug | code that does not fit its history | `tests/replay/replay.test.ts`, `tests/long/guides.test.ts` |
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expectCoherent } from '../support/coherent.ts';
+import { type ProblemBody, balance, getOrder } from '../support/flows.ts';
+import { control } from '../support/payments.ts';
+import {
+  type Case,
+  type Place,
+  ask,
+  calm,
+  carriedOut,
+  dispute,
+  eventsOf,
+  fault,
+  openTemporal,
+  placeOrder,
+  repair,
+  roleOf,
+  sentFor,
+  sideBySide,
+  subjectOf,
+  until,
+  untilOperation,
+} from '../support/side-by-side.ts';
+import { type Body, type TestStack, startTestStack } from '../support/stack.ts';
+import { eventually } from '../support/wait.ts';
+import { DEAD_STEPS, type DeadStep, FUNDED, HELD, IN_ESCROW, SPLIT, TO_ESCROW, TO_PROGRESS } from './dead-steps.ts';
+
+let stack: TestStack;
+let temporal: Awaited<ReturnType<typeof openTemporal>>;
+let failures: readonly unknown[];
+
+const PATIENCE = { timeoutMs: 120_000 };
+const COMPENSATIONS = ['voidFunding', 'failOperation', 'failResolution'];
+
+/** Of an operation: each step in words, none that stuck; and what was undone. */
+async function undoneIn(workflowId: string): Promise<string[]> {
+  const steps = await temporal.stepsOf(workflowId);
+  expect(steps.filter(({ kind }) => kind === 'TASK')).toEqual([]);
+  const called = steps.filter(({ kind }) => kind === 'ACTIVITY' || kind === 'LOCAL' || kind === 'TIMER');
+  expect(called.filter(({ label }) => label?.includes(' ') !== true)).toEqual([]);
+  return steps.filter(({ name }) => COMPENSATIONS.includes(name)).map(({ name, outcome }) => `${name} ${outcome}`);
+}
+
+const sentOf = async ({ orderId }: Place, kind: string): Promise<string[]> =>
+  (await sentFor(stack, orderId)).filter((sent) => sent.startsWith(`${kind} `));
+
+/** Its last transaction is signed: from here on there is only finding out. */
+const untilSigned = (place: Place, kind: string) =>
+  eventually(async () => /SIGNED|SUBMITTED/.test((await sentOf(place, kind)).at(-1) ?? ''), PATIENCE);
+
+async function* refused(): Case {
+  const { api, buyer, orderId } = await placeOrder(stack, [], { amount: '25.0000001' });
+  const before = await getOrder(api, orderId);
+  const short = await api<ProblemBody>('POST', `/orders/${orderId}/reserve`, {});
+  expect(short).toMatchObject({ status: 422, body: { code: 'INSUFFICIENT_FUNDS', retryable: false } });
+  const early = await api<ProblemBody>('POST', `/orders/${orderId}/escrow`, {});
+  const stands = { current_status: 'ORDER_CREATED', allowed: ['reserve', 'cancel', 'extend'] };
+  expect(early).toMatchObject({ status: 409, body: { code: 'INVALID_STATE', retryable: false, ...stands } });
+  expect(await getOrder(api, orderId)).toEqual(before);
+  expect(await balance(api, buyer.id)).toMatchObject({ available: '25', reserved: '0' });
+  expect(await eventsOf(api, orderId, 1)).toEqual(['created']);
+  expect(await undoneIn(`order/${orderId}`)).toEqual([]);
+  yield;
+}
+
+async function* waiting(rule: Body): Case {
+  const { api, buyer, orderId } = await placeOrder(stack, TO_ESCROW);
+  const path = `/orders/${orderId}`;
+  const { escrow } = await getOrder(api, orderId);
+  yield;
+  await fault(stack, { ...rule, match: { face: 'trustless-work', body: escrow?.contract_id } });
+  await ask(api, path, 'escrow/fund');
+  const isWaiting = async () => ((await getOrder(api, orderId)).waiting_for === 'PROVIDER' ? true : null);
+  await eventually(isWaiting, PATIENCE);
+  expect(await getOrder(api, orderId)).toMatchObject({
+    status: 'ESCROW_FUNDING',
+    allowed: ['cancel'],
+    attention: null,
+    operation: { verb: 'fund', status: 'RUNNING', error: null },
+  });
+  expect(await balance(api, buyer.id)).toMatchObject(HELD);
+  await calm(stack, String(rule['name']));
+  await untilOperation(api, path, 'SUCCEEDED');
+  expect(await getOrder(api, orderId)).toMatchObject({ status: 'IN_PROGRESS', waiting_for: null });
+  expect(await eventsOf(api, orderId, FUNDED.length)).toEqual(FUNDED);
+  expect(await undoneIn(`order/${orderId}`)).toEqual([]);
+  yield;
+}
+
+async function* dead(step: DeadStep): Case {
+  const { after, disputed, verb, body, fn, role, kind, milestones } = step;
+  const place = await placeOrder(stack, after, milestones === undefined ? {} : { milestones });
+  const { api, buyer, orderId } = place;
+  const subject = disputed === undefined ? `/orders/${orderId}` : await dispute(place, disputed === 'UNDER_REVIEW');
+  const expectDead = async (code: string) => {
+    const failed = await untilOperation(api, subject, 'FAILED');
+    const operation = { verb: step.operation, error: { code } };
+    expect(failed).toMatchObject({ ...step.dead, attention: null, operation });
+    if (disputed !== undefined) expect(await getOrder(api, orderId)).toMatchObject({ status: 'DISPUTED' });
+    expect(await balance(api, buyer.id)).toMatchObject(step.money);
+  };
+  yield;
+  const match = { fn, ...(role === null ? {} : { source: await roleOf(stack, orderId, role) }) };
+  await fault(stack, { name: 'success_then_fails', count: 1, match });
+  await ask(api, subject, verb, body);
+  await expectDead('TRANSACTION_FAILED');
+  await fault(stack, { name: 'try_again_later', match: { face: 'core', ...match } });
+  await ask(api, subject, verb, body);
+  await untilSigned(place, kind);
+  yield;
+  await expectDead('ENVELOPE_EXPIRED');
+  await carriedOut(api, subject, verb, body);
+  expect(await sentOf(place, kind)).toEqual(['FAILED', 'DEAD', 'CONFIRMED'].map((end) => `${kind} ${end}`));
+  if (step.landed !== undefined) expect(await sentOf(place, step.landed)).toEqual([`${step.landed} CONFIRMED`]);
+  const [before, death, done] = step.events;
+  const expected = [...before, ...death, ...death, ...done];
+  expect(await eventsOf(api, orderId, expected.length)).toEqual(expected);
+  const undone = disputed !== undefined ? ['failResolution DONE'] : ['failOperation DONE'];
+  if (kind === 'FUND_ESCROW') undone.unshift('voidFunding DONE');
+  const workflowId = disputed === undefined ? `order/${orderId}` : subject.replace('/disputes/', 'dispute/');
+  expect(await undoneIn(workflowId)).toEqual([...undone, ...undone]);
+}
+
+/** The dispute is open on chain: there is no way back, the resolution is driven on, and in the end somebody has to look. */
+async function* driven(asked: 'refund' | 'resolve'): Case {
+  const place = await placeOrder(stack, TO_PROGRESS);
+  const { api, buyer, orderId } = place;
+  const subject = asked === 'refund' ? `/orders/${orderId}` : await dispute(place);
+  const status = asked === 'refund' ? 'REFUND_REQUESTED' : 'RESOLVING';
+  yield;
+  const match = { fn: 'resolve_dispute', source: await roleOf(stack, orderId, 'dispute_resolver') };
+  await fault(stack, { name: 'success_then_fails', match });
+  await fault(stack, { name: 'try_again_later', match: { face: 'core', ...match } });
+  if (asked === 'refund') await ask(api, subject, 'resolution/refund', { reason: 'not delivered' });
+  else await ask(api, subject, 'resolve', SPLIT);
+  await untilSigned(place, 'RESOLVE_DISPUTE');
+  expect(await subjectOf(api, subject)).toMatchObject({ status, allowed: [], operation: { status: 'RUNNING' } });
+  yield;
+  const parked = await untilOperation(api, subject, 'PARKED');
+  expect(parked).toMatchObject({ status, allowed: [], operation: { verb: asked } });
+  expect(parked.attention).toMatchObject({ reason: 'RESOLUTION_STUCK', allowed_repairs: ['retry'] });
+  expect(await balance(api, buyer.id)).toMatchObject(IN_ESCROW);
+  const died = ['OPEN_DISPUTE CONFIRMED', ...['DEAD', 'FAILED', 'FAILED'].map((end) => `RESOLVE_DISPUTE ${end}`)];
+  expect((await sentFor(stack, orderId)).slice(2)).toEqual(died);
+  yield;
+  expect((await repair(api, parked, 'give_up')).body).toMatchObject({ code: 'INVALID_STATE', allowed: ['retry'] });
+  await repair(api, parked, 'retry');
+  await untilOperation(api, subject, 'SUCCEEDED');
+  await until(api, `/orders/${orderId}`, (order) => order.status === 'CLOSED');
+  const { settlements } = await getOrder(api, orderId);
+  expect(settlements.map(({ gross }) => gross)).toEqual(asked === 'refund' ? ['25'] : ['10', '15']);
+  const end = ['refund_requested', 'attention_required', 'attention_cleared', 'refunded', 'closed'];
+  const expected = [...FUNDED, ...(asked === 'refund' ? end : ['disputed', 'closed'])];
+  expect(await eventsOf(api, orderId, expected.length)).toEqual(expected);
+}
+
+const CASES: readonly (readonly [words: string, begin: () => Case])[] = [
+  ['refused: nothing changed, and the caller is told why', refused],
+  ['wait: 503 of the gateway', () => waiting({ name: 'http_503' })],
+  ['wait: 429 of the gateway', () => waiting({ name: 'http_429', retry_after: 1 })],
+  ...DEAD_STEPS.map((step) => [`proved dead: ${step.words}`, () => dead(step)] as const),
+  ['proved dead: the resolution of a refund is driven on, then parked', () => driven('refund')],
+  ['proved dead: the resolution of a dispute is driven on, then parked', () => driven('resolve')],
+];
+
+/** Past every time bound, on the network's own clock; then nodes take everything again. */
+async function passTime(): Promise<void> {
+  const clock = await fetch(`${stack.sandboxUrl}/control/clock`);
+  const { closed_at: closedAt } = (await clock.json()) as { closed_at: number };
+  await control(stack, 'ledgers/close', { close_time: closedAt + 3_600 });
+  await calm(stack, 'try_again_later');
+}
+
+beforeAll(async () => {
+  // Their accounts are their own: nobody waits for another's dead transaction.
+  const environment = { OPERATORS_PER_MARKETPLACE: '1', RESOLVERS_PER_MARKETPLACE: '1' };
+  stack = await startTestStack({ environment });
+  temporal = await openTemporal(stack);
+  const ready = () => Promise.resolve();
+  failures = await sideBySide(
+    CASES.map(([, begin]) => begin()),
+    [ready, passTime, () => calm(stack)],
+  );
+}, 600_000);
+afterAll(async () => {
+  await temporal.close();
+  await stack.stop();
+});
+
+test.each(CASES.map(([words], index) => [words, index] as const))('%s', (_words, index) => {
+  if (failures[index] !== null) throw failures[index];
+});
+
+test('the books are coherent after all of it', () => expectCoherent(stack), 60_000);
