@@ -4,7 +4,7 @@ import type { Sql } from '../db/sql.ts';
 import { newId } from '../domain/ids.ts';
 import type { Reason } from '../domain/reasons.ts';
 
-export interface AttentionInput {
+interface AttentionInput {
   readonly marketplaceId: string | null;
   readonly resource: { readonly type: string; readonly id: string };
   readonly workflowId: string;
@@ -13,6 +13,20 @@ export interface AttentionInput {
   readonly detail: Readonly<Record<string, unknown>>;
   /** what an operator may ask for; default none */
   readonly allowedRepairs?: readonly string[];
+}
+
+/** A matter of its own: what parks is told apart by more than its reason. @returns its id */
+export async function insertAttention(db: Sql, input: AttentionInput & { readonly since: Date }): Promise<string> {
+  const { resource, reason } = input;
+  const id = newId('attention');
+  await sql`
+    insert into attention (id, marketplace_id, resource_type, resource_id, workflow_id, reason, detail, allowed_repairs,
+      since)
+    values (${id}, ${input.marketplaceId}, ${resource.type}, ${resource.id}, ${input.workflowId}, ${reason},
+      ${JSON.stringify(input.detail)}::jsonb, ${[...(input.allowedRepairs ?? [])]}::text[], ${input.since})`.execute(
+    db,
+  );
+  return id;
 }
 
 /** Raises a matter of a resource once: while one with the same reason is open, nothing is written. */

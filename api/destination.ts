@@ -50,7 +50,5 @@ function memoOf({ type, value }: Memo): Memo {
   }
 }
 
-export const unpayable = (detail: string): Refusal =>
-  new Refusal('DESTINATION_INVALID', detail, {
-    errors: [{ pointer: '/destination/address', code: 'NOT_PAYABLE', detail }],
-  });
+export const unpayable = (detail: string, pointer = '/destination/address'): Refusal =>
+  new Refusal('DESTINATION_INVALID', detail, { errors: [{ pointer, code: 'NOT_PAYABLE', detail }] });

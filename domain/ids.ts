@@ -18,6 +18,7 @@ export const ID_PREFIXES = {
   withdrawal: 'wd',
   adjustment: 'adj',
   attention: 'att',
+  repairApproval: 'apr',
   audit: 'aud',
   testClock: 'clk',
   request: 'req',

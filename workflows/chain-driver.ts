@@ -7,9 +7,10 @@ import { ApplicationFailure, condition, sleep, upsertSearchAttributes } from '@t
 import { type Intent, intentSummary } from '../domain/intents.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import { REASON_TABLE, type Reason, isReason } from '../domain/reasons.ts';
-import { type Repair, repairsFor } from '../domain/repairs.ts';
+import { type Repair, payeeOf, repairsFor } from '../domain/repairs.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
+import type { RepairRequest } from './messages.ts';
 import type { StepControl } from './step-control.ts';
 import type { SignatureDesk } from './user-signature.ts';
 
@@ -55,6 +56,21 @@ export interface DriverContext {
   park(why: Parking): Promise<void>;
   /** Writes on the row that it runs again. */
   unpark(operationId: string): Promise<void>;
+  /** Whether the row says that somebody else than its seller is paid for a part. @param index null: no milestones */
+  isDiverted(index: number | null): boolean;
+  /** What a repair does before the step is taken up again. @throws ApplicationFailure: it stays parked */
+  carryOut(repair: CarriedOut, request: RepairRequest, parked: Parked): Promise<void>;
+}
+
+/** Repairs that do something themselves, besides taking the step up again. */
+export type CarriedOut = Extract<Repair, 'adopt' | 'payout_to'>;
+
+/** What waits for a repair. */
+export interface Parked {
+  readonly operation_id: string;
+  readonly repairs: readonly Repair[];
+  /** one of these: a resumed workflow does not know which */
+  readonly parts: readonly ChainPart[];
 }
 
 /** What the transactions of one operation have in common. */
@@ -66,18 +82,20 @@ export interface Run {
   readonly prepare_on?: 'chain' | undefined;
 }
 
-/** Repairs that a driver carries out itself. */
-export type Wanted = Extract<Repair, 'retry' | 'give_up'>;
-
 export interface ChainDriver {
-  /** @returns null when it landed, else why it is dead */
-  drive(part: ChainPart, run: Run): Promise<Dead | null>;
-  /** Waits, parked, for a repair: what a resumed workflow does that finds its operation parked. @param allowed default: a retry */
-  untilRetried(operationId: string, allowed?: readonly Repair[]): Promise<Wanted | null>;
+  /** @returns null when it landed, else why it is dead; DIVERTED: its money goes another way now, which the row knows */
+  drive(part: ChainPart, run: Run): Promise<Dead | 'DIVERTED' | null>;
+  /** Waits for a repair: what a resumed workflow does that finds its operation parked. @returns null: given up otherwise */
+  untilRepaired(parked: Parked): Promise<Repair | null>;
   /** @throws ApplicationFailure INVALID_STATE when the parked step does not allow it, or nothing is parked */
-  demand(repair: Wanted): void;
-  /** Takes a parked step up again, or lets it go as if it were dead; resolves when that is on the row. */
-  repair(repair: Wanted): Promise<void>;
+  demand(repair: Repair): void;
+  /**
+   * Carries a repair out; resolves when the step is taken up again, or let go as if it were dead, and the row says so.
+   * @throws ApplicationFailure when it cannot be carried out: the step stays parked
+   */
+  repair(repair: Repair, request: RepairRequest): Promise<void>;
+  /** Somebody else has taken the parked step up already, as the row says. */
+  resume(): Promise<void>;
 }
 
 export function createChainDriver(context: DriverContext): ChainDriver {
@@ -85,13 +103,15 @@ export function createChainDriver(context: DriverContext): ChainDriver {
   const parking = createParking(context, isGivenUp);
 
   /** One transaction to its end. */
-  async function once(part: ChainPart, run: Run): Promise<Dead | null> {
+  async function once(part: ChainPart, run: Run): Promise<Dead | 'DIVERTED' | null> {
     const { step, intent } = part;
     const { task_queue_prefix, control, signatures } = context;
     const { operation_id } = run;
     const wanted = { intent, step, ...run, task_queue_prefix };
     for (;;) {
       if (isGivenUp()) return { reason: 'CANCELED', detail: GIVEN_UP, transaction_hash: null };
+      // A release pays the contract's own receiver only; what is shared out goes to whom the rows say.
+      if (intent.kind === 'RELEASE' && context.isDiverted(intent.milestoneIndex)) return 'DIVERTED';
       try {
         const outcome = await executeOnChain({
           ...wanted,
@@ -118,58 +138,73 @@ export function createChainDriver(context: DriverContext): ChainDriver {
   }
 
   /** One that has to land: whatever becomes of an attempt, there is another. */
-  async function driveOn(part: ChainPart, run: Run): Promise<null> {
+  async function driveOn(part: ChainPart, run: Run): Promise<'DIVERTED' | null> {
     for (let attempt = 1; ; attempt += 1) {
       const dead = await once(part, run);
-      if (dead === null) return null;
+      if (dead === null || dead === 'DIVERTED') return dead;
       if (attempt % ATTEMPTS !== 0) await sleep(PAUSE_MS * attempt, { summary: 'before it is tried again' });
       else await park(part, run.operation_id, { reason: 'RESOLUTION_STUCK', message: dead.detail, detail: dead });
     }
   }
 
-  function park(part: ChainPart, operation_id: string, why: Pick<Parking, 'reason' | 'message' | 'detail'>) {
-    const repairs = repairsFor(why.reason, part.mustLand === true);
-    return parking.park({ operation_id, ...why, step: intentSummary(part.intent), repairs });
+  async function park(part: ChainPart, operation_id: string, why: Pick<Parking, 'reason' | 'message' | 'detail'>) {
+    const repairs = repairsFor(why.reason, { mustLand: part.mustLand === true, payee: payeeOf(why.detail) });
+    await context.park({ operation_id, ...why, step: intentSummary(part.intent), repairs });
+    return parking.untilRepaired({ operation_id, repairs, parts: [part] });
   }
 
-  return {
-    drive: (part, run) => (part.mustLand === true ? driveOn : once)(part, run),
-    untilRetried: parking.untilRetried,
-    demand: parking.demand,
-    repair: parking.repair,
-  };
+  return { drive: (part, run) => (part.mustLand === true ? driveOn : once)(part, run), ...parking };
 }
 
 /** Where a step waits for an operator; one at a time. */
-function createParking(context: Pick<DriverContext, 'park' | 'unpark'>, isGivenUp: () => boolean) {
-  let parked: { repair: Wanted | null; readonly allowed: readonly Repair[] } | null = null;
-
-  // What the row shows as parked is found again by trying it.
-  async function untilRepaired(operationId: string, allowed: readonly Repair[] = ['retry']): Promise<Wanted | null> {
-    const mine: NonNullable<typeof parked> = { repair: null, allowed };
-    parked = mine;
-    upsertSearchAttributes([{ key: ATTENTION, value: true }]);
-    await condition(() => mine.repair !== null || isGivenUp());
-    await context.unpark(operationId);
-    parked = null;
-    upsertSearchAttributes([{ key: ATTENTION, value: false }]);
-    return mine.repair;
+function createParking(context: Pick<DriverContext, 'unpark' | 'carryOut'>, isGivenUp: () => boolean) {
+  interface Waiting extends Parked {
+    /** who has carried one out; the first counts */
+    repair: Repair | null;
+    /** one is being carried out: another waits for its end */
+    busy: boolean;
   }
+  let waiting: Waiting | null = null;
 
   return {
-    park: async (why: Parking): Promise<Wanted | null> => {
-      await context.park(why);
-      return untilRepaired(why.operation_id, why.repairs);
+    // What the row shows as parked is found again by trying it.
+    untilRepaired: async (parked: Parked): Promise<Repair | null> => {
+      const mine: Waiting = { ...parked, repair: null, busy: false };
+      waiting = mine;
+      upsertSearchAttributes([{ key: ATTENTION, value: true }]);
+      await condition(() => mine.repair !== null || (isGivenUp() && !mine.busy));
+      await context.unpark(parked.operation_id);
+      waiting = null;
+      upsertSearchAttributes([{ key: ATTENTION, value: false }]);
+      return mine.repair;
     },
-    untilRetried: untilRepaired,
-    demand: (repair: Wanted): void => {
-      if (parked === null) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
-      if (!parked.allowed.includes(repair))
+    demand: (repair: Repair): void => {
+      if (waiting === null) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
+      if (!waiting.repairs.includes(repair))
         throw ApplicationFailure.nonRetryable(`${repair} does not help here`, 'INVALID_STATE');
     },
-    repair: async (repair: Wanted): Promise<void> => {
-      if (parked !== null) parked.repair = repair;
-      await condition(() => parked === null);
+    repair: async (repair: Repair, request: RepairRequest): Promise<void> => {
+      const mine = waiting;
+      if (mine === null) return;
+      while (mine.busy) await condition(() => !mine.busy);
+      if (mine.repair === null && (repair === 'adopt' || repair === 'payout_to')) await carryOut(mine, repair, request);
+      mine.repair ??= repair;
+      await condition(() => waiting !== mine);
+    },
+    resume: async (): Promise<void> => {
+      if (waiting !== null && !waiting.busy) waiting.repair ??= 'retry';
+      await condition(() => waiting === null);
     },
   };
+
+  async function carryOut(mine: Waiting, repair: CarriedOut, request: RepairRequest): Promise<void> {
+    mine.busy = true;
+    try {
+      await context.carryOut(repair, request, mine);
+    } catch (error) {
+      throw asRefusal(error) ?? error;
+    } finally {
+      mine.busy = false;
+    }
+  }
 }

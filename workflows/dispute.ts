@@ -11,18 +11,18 @@ import type { DisputeActivities } from '../activities/disputes/index.ts';
 import { isCommitted } from '../domain/dispute/decision.ts';
 import { isDisputeOver } from '../domain/dispute/machine.ts';
 import type { DisputeState } from '../domain/dispute/shapes.ts';
-import { type ChainDriver, type ChainPart, createChainDriver } from './chain-driver.ts';
+import { REPAIRS } from '../domain/repairs.ts';
+import { type ChainDriver, type ChainPart, type Dead, createChainDriver } from './chain-driver.ts';
 import { createClock } from './clock.ts';
 import { asRefusal } from './failure.ts';
 import {
   type DisputeAnswer,
   type DisputeInput,
-  type RetryRequest,
+  type RepairRequest,
   assignDisputeUpdate,
   clockAdvancedSignal,
-  giveUpDisputeUpdate,
+  repairUpdates,
   resolveDisputeUpdate,
-  retryDisputeUpdate,
   rowWakeSignal,
   withdrawDisputeUpdate,
 } from './messages.ts';
@@ -33,6 +33,7 @@ import { localSteps, steps } from './worded.ts';
 const PRIORITY = 1;
 /** A deadline that could not be acted upon is tried again after this long. */
 const DEADLINE_RETRY_MS = 60_000;
+const GIVEN_UP: Dead = { reason: 'CANCELED', detail: 'given up before anything was signed', transaction_hash: null };
 
 export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): Promise<void> {
   const { db, compensation } = activitiesOf(task_queue_prefix);
@@ -53,6 +54,8 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     landed: () => undefined,
     park: async ({ operation_id: _operation, ...why }) => settled(await db.parkDispute({ dispute_id, ...why })),
     unpark: async () => settled(await db.unparkDispute({ dispute_id })),
+    isDiverted: (index) => current().parts.some((part) => part.index === index && part.diverted === true),
+    carryOut: async (_repair, { approval_id = '' }) => settled(await db.divertDecision({ dispute_id, approval_id })),
   });
   listen(dispute_id, { db, driver, life, load });
 
@@ -73,13 +76,21 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
 
   /** Drives the decision on from where the row says it is, transaction by transaction. */
   async function resolve(): Promise<void> {
-    const operation_id = current().operation?.id ?? '';
-    if (current().operation?.status === 'PARKED') await driver.untilRetried(operation_id);
+    const { operation } = current();
+    const operation_id = operation?.id ?? '';
+    const fail = async (dead: Dead): Promise<void> =>
+      settled(await compensation.failResolution({ dispute_id, operation_id, ...dead }));
+    if (operation?.status === 'PARKED') {
+      const next = nextStep(current());
+      const { repairs = ['retry'] } = operation;
+      const parked = { operation_id, repairs, parts: next === null ? [] : [next] };
+      if ((await driver.untilRepaired(parked)) === 'give_up') return fail(GIVEN_UP);
+    }
     for (let part = nextStep(current()); part !== null; part = nextStep(current())) {
       const run = { operation_id, prepare_on: life.prepareOn, priority: PRIORITY };
       const dead = await driver.drive(part, run);
-      if (dead === null) await load();
-      else settled(await compensation.failResolution({ dispute_id, operation_id, ...dead }));
+      if (dead === null || dead === 'DIVERTED') await load();
+      else await fail(dead);
     }
   }
 
@@ -140,7 +151,7 @@ function createLife() {
 
 interface Listening {
   readonly db: ReturnType<typeof activitiesOf>['db'];
-  readonly driver: Pick<ChainDriver, 'demand' | 'repair'>;
+  readonly driver: Pick<ChainDriver, 'demand' | 'repair' | 'resume'>;
   readonly life: ReturnType<typeof createLife>;
   readonly load: () => Promise<void>;
 }
@@ -160,22 +171,15 @@ function listen(dispute_id: string, { db, driver, life, load }: Listening): void
   setHandler(assignDisputeUpdate, (request) => answering(db.assignDispute(request)));
   setHandler(withdrawDisputeUpdate, (request) => answering(db.withdrawDispute(request)));
   setHandler(resolveDisputeUpdate, (request) => answering(db.beginResolution(request)));
-  const repairs = [
-    [retryDisputeUpdate, 'retry'],
-    [giveUpDisputeUpdate, 'give_up'],
-  ] as const;
-  for (const [update, repair] of repairs) {
-    const handler = async (_request: RetryRequest): Promise<DisputeAnswer> => {
-      await driver.repair(repair);
-      return { dispute_id, status: life.current().status };
-    };
-    setHandler(update, handler, { validator: (_request: RetryRequest) => driver.demand(repair) });
-  }
+  for (const repair of REPAIRS)
+    setHandler(repairUpdates[repair], (request) => driver.repair(repair, request), {
+      validator: (_request: RepairRequest) => driver.demand(repair),
+    });
   setHandler(rowWakeSignal, async () => {
     await load();
     life.wake();
     // Taken up already, as the row says: nobody is asked again.
-    if (life.current().operation?.status !== 'PARKED') await driver.repair('retry');
+    if (life.current().operation?.status !== 'PARKED') await driver.resume();
   });
   setHandler(clockAdvancedSignal, ({ offset_ms }) => {
     life.clock.sync(offset_ms);
@@ -188,7 +192,7 @@ function nextStep(state: DisputeState): ChainPart | null {
   const part = state.parts.find(({ outcome }) => outcome === null);
   if (state.status !== 'RESOLVING' || part?.shares == null) return null;
   const steps =
-    state.decision === 'FULL_RELEASE' && !part.opened
+    state.decision === 'FULL_RELEASE' && !part.opened && part.diverted !== true
       ? releaseParts(state.order_id, part)
       : resolveParts(state.order_id, part.index, part.shares).slice(part.opened ? 1 : 0);
   const [step] = steps;

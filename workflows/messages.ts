@@ -152,8 +152,6 @@ export interface DisputeAnswer {
 export const assignDisputeUpdate = defineUpdate<DisputeAnswer, [AssignDispute]>('assign');
 export const withdrawDisputeUpdate = defineUpdate<DisputeAnswer, [WithdrawDispute]>('withdraw');
 export const resolveDisputeUpdate = defineUpdate<DisputeAnswer, [ResolveDispute]>('resolve');
-export const giveUpDisputeUpdate = defineUpdate<DisputeAnswer, [RetryRequest]>('give_up');
-export const retryDisputeUpdate = defineUpdate<DisputeAnswer, [RetryRequest]>('retry');
 
 /** The row of a dispute or a payment may have moved without its workflow, or its marketplace goes on: look again. */
 export const rowWakeSignal = defineSignal<[]>('wake');
@@ -221,15 +219,27 @@ export interface ChainReaderInput {
   readonly task_queue_prefix: string;
 }
 
-/** Repair of a parked step: try it again. The only repair that the Temporal UI may send. */
-export interface RetryRequest extends Origin {
+/** Repair of a parked step. */
+export interface RepairRequest extends Origin {
   readonly reason: string | null;
 }
-/** Repair of a step that nothing was signed for: as if it were dead, with its compensation. */
-export const giveUpUpdate = defineUpdate<OrderAnswer, [RetryRequest]>('give_up');
-export const retryUpdate = defineUpdate<OrderAnswer, [RetryRequest]>('retry');
+/**
+ * On every workflow that can park; each resolves when the row shows it. `retry`: try it again, the only one that the Temporal
+ * UI may send. `adopt`: it was done, by this transaction. `give_up`: nothing was signed, as if it were dead. `payout_to`:
+ * somebody else is paid.
+ */
+export const repairUpdates = {
+  retry: defineUpdate<void, [RepairRequest]>('retry'),
+  adopt: defineUpdate<void, [RepairRequest]>('adopt'),
+  give_up: defineUpdate<void, [RepairRequest]>('give_up'),
+  payout_to: defineUpdate<void, [RepairRequest]>('payout_to'),
+} as const;
 
 /** What the workflow of a withdrawal or an adjustment starts with; `resume` starts it from its row, in mid-life. */
+  /** of `adopt`: 64 hex digits */
+  readonly transaction_hash?: string;
+  /** of `payout_to`: what two persons decided is on its row, and checked there before anything moves */
+  readonly approval_id?: string;
 export interface PaymentInput {
   readonly payment: PaymentRef;
   readonly task_queue_prefix: string;
@@ -276,7 +286,6 @@ export interface PaymentAnswer {
 export const createPaymentUpdate = defineUpdate<PaymentAnswer, [CreatePayment]>('create');
 export const approvePaymentUpdate = defineUpdate<PaymentAnswer, [PaymentVerbRequest]>('approve');
 export const cancelPaymentUpdate = defineUpdate<PaymentAnswer, [PaymentVerbRequest]>('cancel');
-export const retryPaymentUpdate = defineUpdate<PaymentAnswer, [RetryRequest]>('retry');
 
 /** GET of one signing request: afterwards its row names the transaction that is to be signed. */
 export interface OpenSigningRequest {

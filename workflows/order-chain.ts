@@ -37,8 +37,14 @@ const FIND_OUT_MS = 1_000;
 
 const stepName = (step: string, index: number | null): string => (index === null ? step : `${step}:${index}`);
 
+/** A release to somebody else than the contract's own receiver. */
+const ALL_TO_SELLER = { seller: '1', buyer: '0' } as const;
+/** A refund. */
+export const ALL_TO_BUYER = { seller: '0', buyer: '1' } as const;
+
 /** An approval is irreversible: what landed in an earlier attempt is not sent again (F4). */
-export function releaseParts(orderId: string, { index, approved }: OperationTarget): ChainPart[] {
+export function releaseParts(orderId: string, { index, approved, diverted }: OperationTarget): ChainPart[] {
+  if (diverted === true) return resolveParts(orderId, index, ALL_TO_SELLER);
   const approve = { kind: 'APPROVE', orderId, milestoneIndex: index } as const;
   const release = { kind: 'RELEASE', orderId, milestoneIndex: index } as const;
   return [
@@ -105,7 +111,10 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
     landed: settled,
     park: async (why) => settled(await db.parkOperation({ order_id, ...why })),
     unpark: async (operation_id) => settled(await db.unparkOperation({ order_id, operation_id })),
+    isDiverted: (index) => targets().some((target) => target.index === index && target.diverted === true),
+    carryOut: async (_repair, { approval_id = '' }) => settled(await db.divertPayout({ order_id, approval_id })),
   });
+  const targets = (): readonly OperationTarget[] => context.state()?.operation?.targets ?? [];
 
   const run: ChainOperations['run'] = async (request, verb, partsOf) => {
     const { operation_id } = request;
@@ -116,19 +125,23 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
     if (begun?.id !== operation_id) return;
     control.reset(live === true);
     if (begun.status === 'PARKED') {
-      if ((await driver.untilRetried(operation_id, begun.repairs)) === 'give_up') control.giveUp();
+      const parked = { operation_id, repairs: begun.repairs ?? ['retry'], parts: partsOf(begun.targets) };
+      if ((await driver.untilRepaired(parked)) === 'give_up') control.giveUp();
     } else if (begun.status !== 'RUNNING') return;
-    for (const part of partsOf(begun.targets))
-      await drive(part, { operation_id, prepare_on, priority: PRIORITY[verb] ?? 5 });
+    const landed = new Set<string>();
+    const next = () => partsOf(targets()).find(({ step }) => !landed.has(step));
+    for (let part = next(); part !== undefined; part = next())
+      if (await drive(part, { operation_id, prepare_on, priority: PRIORITY[verb] ?? 5 })) landed.add(part.step);
   };
 
-  async function drive(part: ChainPart, run: Run): Promise<void> {
+  /** @returns false when the row says that something else is to be done instead. @throws ApplicationFailure when it is dead */
+  async function drive(part: ChainPart, run: Run): Promise<boolean> {
     const { operation_id } = run;
     for (;;) {
       const saga = createSaga();
       if (part.undo === 'VOID_FUNDING') saga.undoWith(() => compensation.voidFunding({ order_id }));
       const dead = await driver.drive(part, run);
-      if (dead === null) return;
+      if (dead === null || dead === 'DIVERTED') return dead === null;
       await saga.compensate();
       try {
         settled(await db.failOperation({ order_id, operation_id, step: part.step, ...dead }));

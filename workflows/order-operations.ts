@@ -4,10 +4,10 @@ import { proxyActivities, setCurrentDetails, startChild, upsertSearchAttributes 
 import type { ChainActivities, OrderActivities } from '../activities/index.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import { disputeWorkflowId } from '../domain/workflow-ids.ts';
-import type { Wanted } from './chain-driver.ts';
 import { dispute } from './dispute.ts';
-import type { CreateOrder, ExtendRequest, OpenDispute, OrderAnswer, OrderInput } from './messages.ts';
+import type { CreateOrder, ExtendRequest, OpenDispute, OrderInput } from './messages.ts';
 import {
+  ALL_TO_BUYER,
   type ChainOperations,
   type OperationRequest,
   createChainOperations,
@@ -80,11 +80,7 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     bookForeign: async (transaction_hash: string) => {
       await compensation.bookForeignTransaction({ order_id, transaction_hash });
     },
-    demandRepair: chain.repairs.demand,
-    repair: async (repair: Wanted): Promise<OrderAnswer> => {
-      await chain.repairs.repair(repair);
-      return { order_id, status: last?.status ?? 'ORDER_CREATED' };
-    },
+    repairs: chain.repairs,
   };
 }
 
@@ -119,9 +115,6 @@ function createDisputeSteps(input: OrderInput, db: OrderActivities, settled: (ne
     },
   };
 }
-
-/** A refund: everything to the buyer. */
-const ALL_TO_BUYER = { seller: '0', buyer: '1' } as const;
 
 /** Which transactions a verb is made of. */
 function createChainVerbs(orderId: string, chain: ChainOperations) {

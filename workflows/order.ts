@@ -10,13 +10,14 @@
 import type { UpdateDefinition } from '@temporalio/common';
 import { allHandlersFinished, condition, setHandler, uuid4 } from '@temporalio/workflow';
 import type { OrderState } from '../domain/order/shapes.ts';
+import { REPAIRS } from '../domain/repairs.ts';
 import type { OrderVerb } from '../domain/statuses.ts';
 import { type Clock, createClock } from './clock.ts';
 import {
   type CreateOrder,
   type OrderAnswer,
   type OrderInput,
-  type RetryRequest,
+  type RepairRequest,
   type VerbRequest,
   cancelUpdate,
   clockAdvancedSignal,
@@ -29,14 +30,13 @@ import {
   extendUpdate,
   foreignTransactionSignal,
   fundUpdate,
-  giveUpUpdate,
   openSigningRequestUpdate,
   orderWakeSignal,
   refundUpdate,
   releaseMilestoneUpdate,
   releaseUpdate,
+  repairUpdates,
   reserveUpdate,
-  retryUpdate,
   submitSignatureUpdate,
 } from './messages.ts';
 import type { OperationRequest } from './order-chain.ts';
@@ -148,13 +148,9 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
   handle(disputeUpdate, 'dispute', operations.dispute);
   handle(cancelUpdate, 'cancel', operations.cancel);
   handle(extendUpdate, 'extend', operations.extend);
-  const repairs = [
-    [retryUpdate, 'retry'],
-    [giveUpUpdate, 'give_up'],
-  ] as const;
-  for (const [update, repair] of repairs)
-    setHandler(update, (_request: RetryRequest) => operations.repair(repair), {
-      validator: (_request: RetryRequest) => operations.demandRepair(repair),
+  for (const repair of REPAIRS)
+    setHandler(repairUpdates[repair], (request) => operations.repairs.repair(repair, request), {
+      validator: (_request: RepairRequest) => operations.repairs.demand(repair),
     });
   setHandler(openSigningRequestUpdate, operations.signatures.open);
   setHandler(submitSignatureUpdate, operations.signatures.submit);

@@ -23,11 +23,11 @@ import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import {
   type PaymentInput,
-  type RetryRequest,
+  type RepairRequest,
   approvePaymentUpdate,
   cancelPaymentUpdate,
   createPaymentUpdate,
-  retryPaymentUpdate,
+  repairUpdates,
   rowWakeSignal,
 } from './messages.ts';
 import { type Worded, localSteps, steps } from './worded.ts';
@@ -151,14 +151,13 @@ function listen(payment_id: string, { life, db, settled, load }: Listening): voi
   setHandler(approvePaymentUpdate, (request) => answer(db.approvePayment(request)));
   setHandler(cancelPaymentUpdate, (request) => answer(db.cancelPayment(request)));
   setHandler(
-    retryPaymentUpdate,
-    async (_request: RetryRequest) => {
+    repairUpdates.retry,
+    async (_request: RepairRequest) => {
       life.retried = true;
       await condition(() => !life.retried);
-      return { payment_id, status: life.state?.status ?? 'CREATED' };
     },
     {
-      validator: (_request: RetryRequest) => {
+      validator: (_request: RepairRequest) => {
         if (life.state?.operation.status !== 'PARKED')
           throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
       },

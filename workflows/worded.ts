@@ -22,6 +22,7 @@ const WORDS = {
   bookForeignTransaction: "book what somebody else's transaction moved on the contract",
   parkOperation: 'park: an operator has to look',
   unparkOperation: 'take the parked step up again',
+  divertPayout: 'two persons decided who is paid instead',
   openDispute: 'open the dispute on the row',
   openDisputesOf: 'which disputes are open',
   settleDisputes: 'take over what the disputes came to',
@@ -33,6 +34,7 @@ const WORDS = {
   beginDefault: 'nobody decided in time: the default applies',
   parkDispute: 'park: an operator has to look',
   unparkDispute: 'take the parked step up again',
+  divertDecision: 'two persons decided who is paid instead',
   failResolution: 'write on the row what failed, and go back',
   tellOrder: 'tell the order what became of its dispute',
 

@@ -76,6 +76,8 @@ export interface OrderRow {
   readonly task: OperationTask | null;
   /** the matter that parking the operation raised, while it is open */
   readonly parking: { readonly id: string; readonly repairs: readonly Repair[] } | null;
+  /** parts of which two persons decided that somebody else than its party is paid; of one party the last counts */
+  readonly diversions: readonly Diversion[];
   readonly deadlines: DeadlineTerms;
   readonly dueTimes: DueTimes;
   readonly dueAt: Date | null;
@@ -131,6 +133,7 @@ const SELECT = sql`
       as "clockOffsetMs",
     (select json_build_object('id', a.id, 'repairs', a.allowed_repairs) from attention a where a.resource_id = o.id
       and a.cleared_at is null and a.detail->>'operation_id' = o.operation->>'id' limit 1) as parking,
+    ${diversionsOf(sql`o.id`)} as diversions,
     (select p.status = 'PAUSED' from marketplaces p where p.id = o.marketplace_id) as paused,
     extract(epoch from clock_timestamp())::float8 as "asOf"
   from orders o`;
@@ -193,7 +196,7 @@ export function stateOf(order: OrderRow): OrderState {
   const { operation, task, parts, parking } = order;
   const targets = parts
     .filter(({ index }) => task?.parts.includes(index) === true)
-    .map(({ index, approved }) => ({ index, approved }));
+    .map(({ index, approved }) => ({ index, approved, ...divertedTarget(order, index) }));
   return {
     status: order.status,
     auto: order.auto,

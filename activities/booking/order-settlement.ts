@@ -11,6 +11,7 @@ import { formatAmount } from '../../domain/money.ts';
 import { type Settled, RELEASE, distribute, settle } from '../../domain/order/settlement.ts';
 import type { SettlementView } from '../../domain/resources/order.ts';
 import type { Landed } from '../chain/look.ts';
+import { isPaidOut } from '../chain/misread.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
 import { payeesOf, sharesOf } from '../escrow/payees.ts';
@@ -57,11 +58,13 @@ export async function bookPayout(
   const settled = settle(distribute(base, shares, payeesOf(order, part)), escrow.platformFeeBps, paidTo);
   const settlements = await saveSettlements(trx, order, part, settled, landed);
   const credited: Awaited<ReturnType<typeof balanceEvent>>[] = [];
-  for (const { address, userId, net } of settled)
-    if (paid.some((one) => one.address === address && one.to.kind === 'USER')) {
-      const gained = { userId, amount: net, transactionHash: landed.hash };
-      credited.push(await balanceEvent(trx, 'balance.credited', order, gained));
-    }
+  for (const { address, net } of settled) {
+    const to = paid.find((one) => one.address === address)?.to;
+    if (to?.kind !== 'USER') continue;
+    // Whose wallet it is, which need not be the party's.
+    const gained = { userId: to.userId, amount: net, transactionHash: landed.hash };
+    credited.push(await balanceEvent(trx, 'balance.credited', order, gained));
+  }
   const outcome = shares.buyer === 0n ? 'RELEASED' : shares.seller === 0n ? 'REFUNDED' : 'SPLIT';
   return { part, outcome, settlements, credited };
 }

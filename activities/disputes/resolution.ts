@@ -4,9 +4,8 @@ import { isCommitted } from '../../domain/dispute/decision.ts';
 import { statusBefore } from '../../domain/dispute/machine.ts';
 import type { DisputeState, DisputedPart } from '../../domain/dispute/shapes.ts';
 import { isReason } from '../../domain/reasons.ts';
-import { disputeWorkflowId, orderWorkflowId } from '../../domain/workflow-ids.ts';
+import { orderWorkflowId } from '../../domain/workflow-ids.ts';
 import { disputeSettledSignal } from '../../workflows/messages.ts';
-import { clearAttention, raiseAttention } from '../attention.ts';
 import { readOrder } from '../booking/order-row.ts';
 import { bookPayout } from '../booking/order-settlement.ts';
 import type { Landed } from '../chain/look.ts';
@@ -125,43 +124,6 @@ export function createDisputeResolution({ orm, client, log }: Pick<Deps, 'orm' |
         const parts = dispute.parts.map((part) => ({ ...part, shares: null }));
         const patch = { status: statusBefore(dispute), parts, decision: null, note: null, resolvedBy: null };
         return stateOf(await changeDispute(trx, dispute, { ...patch, operation: failed }, originOf(dispute)));
-      }),
-
-    /** Only an operator can help. */
-    parkDispute: (input: {
-      dispute_id: string;
-      reason: string;
-      message: string;
-      detail: unknown;
-      step: string;
-      repairs: readonly string[];
-    }): Promise<DisputeState> =>
-      inTransaction(orm, async (trx) => {
-        const dispute = await lockDispute(trx, input.dispute_id);
-        const { operation, id, marketplaceId } = dispute;
-        if (operation?.status !== 'RUNNING') return stateOf(dispute);
-        await raiseAttention(trx, {
-          marketplaceId,
-          resource: { type: 'dispute', id },
-          workflowId: disputeWorkflowId(id),
-          reason: isReason(input.reason) ? input.reason : 'OPERATION_FAILED',
-          detail: { message: input.message, detail: input.detail, step: input.step },
-          allowedRepairs: input.repairs,
-        });
-        return stateOf(
-          await changeDispute(trx, dispute, { operation: { ...operation, status: 'PARKED' } }, originOf(dispute)),
-        );
-      }),
-
-    unparkDispute: ({ dispute_id }: { dispute_id: string }): Promise<DisputeState> =>
-      inTransaction(orm, async (trx) => {
-        const dispute = await lockDispute(trx, dispute_id);
-        const { operation } = dispute;
-        await clearAttention(trx, { type: 'dispute', id: dispute_id }, null);
-        if (operation?.status !== 'PARKED') return stateOf(dispute);
-        return stateOf(
-          await changeDispute(trx, dispute, { operation: { ...operation, status: 'RUNNING' } }, originOf(dispute)),
-        );
       }),
 
     /** It is over: the order takes over what became of it. An order without a workflow finds it by its row. */

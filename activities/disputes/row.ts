@@ -6,7 +6,9 @@ import { iso } from '../../db/resources/select.ts';
 import type { Sql } from '../../db/sql.ts';
 import { allowedDisputeVerbs, disputeRefusal } from '../../domain/dispute/machine.ts';
 import type { DisputeOperation, DisputeState, DisputedPart } from '../../domain/dispute/shapes.ts';
+import type { Repair } from '../../domain/repairs.ts';
 import type { DisputeDecision, DisputeStatus, DisputeVerb, PartyName } from '../../domain/statuses.ts';
+import { type Diversion, diversionsOf, divertedTarget } from '../booking/diversions.ts';
 import { correlation } from '../booking/order-row.ts';
 import { refuse } from '../failure.ts';
 
@@ -20,6 +22,10 @@ export interface DisputeRow {
   readonly assignedTo: string | null;
   readonly decision: DisputeDecision | null;
   readonly operation: DisputeOperation | null;
+  /** who is paid instead of a party, of the order */
+  readonly diversions: readonly Diversion[];
+  /** the matter that parking the operation raised, while it is open */
+  readonly parking: { readonly id: string; readonly repairs: readonly Repair[] } | null;
   /** ISO */
   readonly dueAt: string | null;
   readonly defaultDecision: Exclude<DisputeDecision, 'SPLIT'>;
@@ -34,7 +40,10 @@ const SELECT = sql`
     coalesce(o.deadlines ->> 'dispute_default', 'FULL_REFUND') as "defaultDecision",
     coalesce((select t.offset_ms from test_clocks t where t.marketplace_id = d.marketplace_id), 0)::float8
       as "clockOffsetMs",
-    (select p.status = 'PAUSED' from marketplaces p where p.id = d.marketplace_id) as paused
+    (select p.status = 'PAUSED' from marketplaces p where p.id = d.marketplace_id) as paused,
+    ${diversionsOf(sql`d.order_id`)} as diversions,
+    (select json_build_object('id', a.id, 'repairs', a.allowed_repairs) from attention a where a.resource_id = d.id
+      and a.cleared_at is null and a.detail->>'operation_id' = d.operation->>'id' limit 1) as parking
   from disputes d join orders o on o.id = d.order_id`;
 
 async function select(db: Sql, id: string, lock: RawBuilder<unknown>): Promise<DisputeRow> {
@@ -56,8 +65,13 @@ export const stateOf = (dispute: DisputeRow): DisputeState => {
     order_id: dispute.orderId,
     status,
     decision: dispute.decision,
-    parts: dispute.parts,
-    operation: operation === null ? null : { id: operation.id, verb: operation.verb, status: operation.status },
+    parts: dispute.parts.map((part) => ({ ...part, ...divertedTarget(dispute, part.index) })),
+    operation: operation && {
+      id: operation.id,
+      verb: operation.verb,
+      status: operation.status,
+      ...(operation.status === 'PARKED' ? { repairs: dispute.parking?.repairs ?? ['retry'] } : {}),
+    },
     due_at: arguing ? dispute.dueAt : null,
     clock_offset_ms: dispute.clockOffsetMs,
   };

@@ -7,12 +7,18 @@ import type { ApplicationFailure } from '@temporalio/common';
 import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
 import type { EscrowCall } from '../../domain/chain.ts';
+import { formatAmount } from '../../domain/money.ts';
+import { distribute } from '../../domain/order/settlement.ts';
+import type { UnpaidPayee } from '../../domain/repairs.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import { ContractRefused } from '../../providers/escrow/contracts.ts';
+import { partOf } from '../booking/order-settlement.ts';
 import type { Target } from '../chain/target.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor } from '../failure.ts';
 import { repairAt } from '../wallets/trustlines.ts';
+import type { ResolvedCall } from './call.ts';
+import { payeesOf, receiverOf, sharesOf } from './payees.ts';
 
 /** An index lags by seconds, now and then by minutes; after this many looks the refusal is taken for one. */
 const PATIENCE = 25;
@@ -45,24 +51,56 @@ export async function explainRefusal(
   // A factory that a stranger initialised refuses every deploy, whoever builds it.
   const unfit = resolved.call.fn === 'deploy' ? await unfitContract(deps, resolved.call) : null;
   if (unfit !== null) return notAccepted(unfit);
-  const unusable = await unusableTrustline(deps, resolved.escrow.asset, [
-    resolved.escrow.wallets.receiver.address,
-    ...(resolved.escrow.wallets.receivers ?? []).map(({ address }) => address),
-    resolved.escrow.wallets.platform.address,
-    resolved.escrow.wallets.funder.address,
-    deps.network.feeWallet,
-  ]);
+  const unusable = await unusableTrustline(deps, resolved.escrow.asset, holdersOf(deps, resolved));
   if (unusable !== null) {
     const { address, frozen } = unusable;
     // A missing trustline of a wallet of ours is ours to give; a frozen one is its issuer's decision.
     const mended = !frozen && refused <= PATIENCE && (await repairAt(deps, pool(deps.orm), address));
     return mended
       ? waitFor('WALLET', `${address} gets its trustline back`, REPAIR_WAIT_MS)
-      : refuse('TRUSTLINE_UNUSABLE', `${address} cannot hold ${resolved.escrow.asset}`, { address });
+      : refuse('TRUSTLINE_UNUSABLE', `${address} cannot hold ${resolved.escrow.asset}`, {
+          address,
+          ...unpaidPayee(resolved, address),
+        });
   }
   if (refused > PATIENCE) return refuse('INVALID_STATE', `${refusal.provider} keeps refusing: ${refusal.message}`);
   await nudge(deps, resolved.order.id);
   return waitFor('PROVIDER', `${refusal.provider} refused: ${refusal.message}`, INDEX_WAIT_MS);
+}
+
+/** Who has to hold the asset for a call: whom it pays, or by whom it is paid; for a deploy everybody who ever will. */
+function holdersOf({ network }: Deps, { call, order, escrow }: ResolvedCall): readonly string[] {
+  const { wallets } = escrow;
+  const fees = [wallets.platform.address, network.feeWallet];
+  switch (call.fn) {
+    case 'deploy':
+      return [wallets.funder.address, ...order.parts.map((part) => receiverOf(wallets, part).address), ...fees];
+    case 'fund':
+      return [wallets.funder.address];
+    case 'release':
+      return [receiverOf(wallets, { index: call.milestoneIndex }).address, ...fees];
+    case 'resolve_dispute':
+    case 'withdraw_remaining_funds':
+      return [...call.distributions.map(({ address }) => address), ...fees];
+    default:
+      return [];
+  }
+}
+
+/** Whose money it is that this address cannot take: with `payout_to` it goes to another one. */
+function unpaidPayee({ call, intent, order }: ResolvedCall, address: string): { readonly payee?: UnpaidPayee } {
+  if (call.fn !== 'release' && call.fn !== 'resolve_dispute') return {};
+  const part = partOf(order, call.milestoneIndex);
+  const { seller, buyer } = payeesOf(order, part);
+  const shared =
+    intent.kind === 'RESOLVE_DISPUTE'
+      ? distribute(BigInt(intent.base ?? '0'), sharesOf(intent), { seller, buyer })
+      : [{ ...seller, amount: part.amount }];
+  const unpaid = shared.find((share) => share.address === address);
+  if (unpaid === undefined) return {};
+  const { id: order_id, asset } = order;
+  const amount = formatAmount(unpaid.amount);
+  return { payee: { order_id, milestone_index: part.index, party: unpaid.party, amount, asset } };
 }
 
 async function unfitContract(deps: Deps, call: EscrowCall): Promise<ContractRefused | null> {

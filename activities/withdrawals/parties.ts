@@ -1,8 +1,9 @@
 /** Whose money a payment moves, and whose it is afterwards: decided once, when it is asked for. */
 import { sql } from 'kysely';
+import { custodialWalletAt } from '../../db/resources/wallet.ts';
 import type { Sql } from '../../db/sql.ts';
 import type { Destination, PaymentParty } from '../../domain/payment/shapes.ts';
-import type { PaymentProviderName, WalletKind } from '../../domain/statuses.ts';
+import type { PaymentProviderName } from '../../domain/statuses.ts';
 import type { CreatePayment } from '../../workflows/messages.ts';
 import { refuse } from '../failure.ts';
 
@@ -51,11 +52,8 @@ async function payeeAt(
   { account }: Destination,
   payer: PaymentParty,
 ): Promise<PaymentParty> {
-  const { rows } = await sql<{ id: string; kind: WalletKind; marketplaceId: string | null; userId: string | null }>`
-    select id, kind, marketplace_id as "marketplaceId", user_id as "userId" from wallets
-    where address = ${account} and provider = 'crypto-native'`.execute(trx);
-  const wallet = rows[0];
-  if (wallet === undefined) return { kind: 'EXTERNAL' };
+  const wallet = await custodialWalletAt(trx, account);
+  if (wallet === null) return { kind: 'EXTERNAL' };
   const isUsers = wallet.kind === 'USER' && wallet.userId !== null && wallet.marketplaceId === marketplaceId;
   if (!isUsers || wallet.userId === null) throw invalid('the address belongs to a wallet that takes no payments');
   if (payer.kind === 'USER' && payer.userId === wallet.userId)

@@ -2,15 +2,17 @@
 import { z } from 'zod';
 import { recordAudit } from '../../db/audit.ts';
 import { type AttentionResource, findAttention, listAttention } from '../../db/resources/attention.ts';
-import { inTransaction, pool } from '../../db/sql.ts';
+import { proposeOrApprove } from '../../db/repair-approvals.ts';
+import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { Refusal, Unavailable, refuseField } from '../../domain/refusal.ts';
-import { REPAIRS } from '../../domain/repairs.ts';
+import { REPAIRS, payeeOf } from '../../domain/repairs.ts';
 import { AttentionSchema } from '../../domain/resources/attention.ts';
 import { RESOURCE_TYPES } from '../../domain/statuses.ts';
 import { NotRunning } from '../../workflows/client.ts';
 import { operationIdOf, updateIdOf } from '../idempotency.ts';
 import { IdParams, ReasonInput, given, listAnswer, listOf, pageQuery } from '../inputs.ts';
+import { demandPayoutAddress } from '../payout-address.ts';
 import { type Answer, BASE_PATH, type Call, found, route } from '../route.ts';
 import { waitFor } from '../waiting.ts';
 
@@ -18,8 +20,13 @@ const TIMEOUT_MS = 10_000;
 
 const RepairBody = z.strictObject({
   action: z.enum(REPAIRS),
-  transaction_hash: z.string().nullish(),
-  address: z.string().nullish(),
+  transaction_hash: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/i, 'FORMAT: 64 hex digits')
+    .transform((hash) => hash.toLowerCase())
+    .nullish()
+    .meta({ description: 'adopt: the transaction that has done it' }),
+  address: z.string().min(1).max(100).nullish().meta({ description: 'payout_to: who is paid instead', example: 'G…' }),
   reason: ReasonInput,
 });
 type RepairCall = Call<{ id: string }, unknown, z.output<typeof RepairBody>>;
@@ -32,53 +39,99 @@ const look = async (call: Call<{ id: string }>) =>
 async function repair(call: RepairCall): Promise<Answer> {
   const { item, cleared } = await look(call);
   const { action } = call.body;
+  demandFields(call.body);
   // Repeated after its answer: what was asked for has been done.
-  if (cleared && call.idempotency?.repeated === true) return settledAnswer(call, item.id);
+  if (cleared && call.idempotency?.repeated === true) return settledAnswer(call);
   const allowed = cleared ? [] : item.allowed_repairs;
-  if (!allowed.includes(action) || action === 'adopt' || action === 'payout_to')
+  if (!allowed.includes(action))
     throw new Refusal('INVALID_STATE', cleared ? 'it is settled already' : `${action} does not help here`, {
       current_status: cleared ? 'CLEARED' : 'OPEN',
       allowed,
       operation: null,
     });
+  const approval = action === 'payout_to' ? await approvalOf(call, item) : null;
+  if (approval?.status === 'PROPOSED') return itemAnswer(call, 202);
+  if (approval === null) await inTransaction(call.deps.orm, (trx) => audit(trx, call, item, action));
+  await send(call, item, approval?.approval_id ?? null);
+  return settledAnswer(call);
+}
+
+/** @throws Refusal VALIDATION_ERROR */
+function demandFields({ action, transaction_hash: hash, address }: RepairCall['body']): void {
+  if (action === 'adopt' && hash == null)
+    throw refuseField('/transaction_hash', 'REQUIRED', 'adopt names a transaction');
+  if (action !== 'adopt' && hash != null)
+    throw refuseField('/transaction_hash', 'CONFLICT', `${action} takes no transaction`);
+  if (action === 'payout_to' && address == null)
+    throw refuseField('/address', 'REQUIRED', 'payout_to names an address');
+  if (action !== 'payout_to' && address != null)
+    throw refuseField('/address', 'CONFLICT', `${action} takes no address`);
+}
+
+/** Before it is done: who asked is known also when the answer is lost. */
+function audit(trx: Sql, call: RepairCall, item: AttentionResource, action: string): Promise<void> {
   const type = RESOURCE_TYPES.find((known) => known === item.resource.type);
   if (type === undefined) throw refuseField('/action', 'VALUE', `nothing to repair on a ${item.resource.type}`);
-  // Before it is done: who asked is known also when the answer is lost.
-  await inTransaction(call.deps.orm, (trx) =>
-    recordAudit(trx, {
-      marketplaceId: item.marketplace_id,
-      actor: call.origin.actor,
-      requestId: call.origin.request_id,
-      action: `attention.${action}`,
-      resource: { type, id: item.resource.id },
-      before: { attention_id: item.id, reason: item.reason },
-      after: { reason: given(call.body.reason) },
-    }),
-  );
-  await send(call, item, action);
-  return settledAnswer(call, item.id);
+  const { reason, address, transaction_hash } = call.body;
+  return recordAudit(trx, {
+    marketplaceId: item.marketplace_id,
+    actor: call.origin.actor,
+    requestId: call.origin.request_id,
+    action: `attention.${action}`,
+    resource: { type, id: item.resource.id },
+    before: { attention_id: item.id, reason: item.reason },
+    after: {
+      reason: given(reason),
+      ...(address == null ? {} : { address }),
+      ...(transaction_hash == null ? {} : { transaction_hash }),
+    },
+  });
+}
+
+/** The first person proposes, the second approves. @throws Refusal DESTINATION_INVALID, INVALID_STATE, UNAVAILABLE */
+async function approvalOf(call: RepairCall, item: AttentionResource) {
+  const { auth, body, deps } = call;
+  const { address = null, reason } = body;
+  const payee = payeeOf((item.detail as { readonly detail?: unknown } | null)?.detail);
+  if (payee === null || address === null) throw new Refusal('INVALID_STATE', 'nobody is to be paid here');
+  await demandPayoutAddress(deps, payee, item.marketplace_id, address);
+  return inTransaction(deps.orm, async (trx) => {
+    const by = { key: auth?.key.id ?? '', person: auth?.key.person ?? null };
+    const proposal = { attentionId: item.id, action: 'payout_to', address, reason: given(reason), by } as const;
+    const approval = await proposeOrApprove(trx, proposal);
+    if (approval === null) throw new Refusal('INVALID_STATE', 'it is settled already');
+    await audit(trx, call, item, approval.status === 'PROPOSED' ? 'payout_to.propose' : 'payout_to');
+    return approval;
+  });
 }
 
 /** 202; with `Prefer: wait` 200 when it is settled in time. */
-async function settledAnswer(call: RepairCall, id: string): Promise<Answer> {
+async function settledAnswer(call: RepairCall): Promise<Answer> {
   const isCleared = async () => ((await look(call)).cleared ? true : null);
   if (call.wait !== null) await waitFor(isCleared, { ms: call.wait * 1_000, signal: call.deps.stopping });
-  const now = await look(call);
-  return {
-    status: call.wait !== null && now.cleared ? 200 : 202,
-    body: now.item,
-    headers: {
-      Location: `${BASE_PATH}/attention/${id}`,
-      ...(call.wait === null ? {} : { 'Preference-Applied': `wait=${call.wait}` }),
-    },
-  };
+  return itemAnswer(call, call.wait !== null && (await look(call)).cleared ? 200 : 202);
 }
 
-async function send(call: RepairCall, item: AttentionResource, action: 'retry' | 'give_up'): Promise<void> {
+const itemAnswer = async (call: RepairCall, status: number): Promise<Answer> => ({
+  status,
+  body: (await look(call)).item,
+  headers: {
+    Location: `${BASE_PATH}/attention/${call.params.id}`,
+    ...(call.wait === null ? {} : { 'Preference-Applied': `wait=${call.wait}` }),
+  },
+});
+
+async function send(call: RepairCall, item: AttentionResource, approvalId: string | null): Promise<void> {
   const { idempotency, deps } = call;
+  const { action, reason, transaction_hash: hash } = call.body;
   const operationId = idempotency === null ? newId('operation') : operationIdOf(idempotency);
   const updateId = idempotency === null ? operationId : updateIdOf(idempotency);
-  const request = { ...call.origin, reason: given(call.body.reason) };
+  const request = {
+    ...call.origin,
+    reason: given(reason),
+    ...(hash == null ? {} : { transaction_hash: hash }),
+    ...(approvalId === null ? {} : { approval_id: approvalId }),
+  };
   const ask = () => deps.workflows.repair(item.workflow_id, action, request, { updateId, timeoutMs: TIMEOUT_MS });
   try {
     await ask();
@@ -133,13 +186,13 @@ export const ATTENTION_ROUTES = [
     method: 'post',
     path: '/attention/:id/repair',
     tag: 'attention',
-    summary: 'Take a parked step up again, or let it go where nothing was signed',
+    summary: 'Repair a parked step; what moves money waits for the same call by another person',
     access: { keys: 'any', scope: 'support' },
     params: IdParams,
     body: RepairBody,
     waits: true,
     answers: { 202: AttentionSchema, 200: AttentionSchema },
-    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE'],
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE', 'DESTINATION_INVALID'],
     handle: repair,
   }),
 ];

@@ -3,6 +3,7 @@ import { Dispute, DisputeComment, DisputeEvidence } from './disputes.ts';
 import { Attention, AuditEntry, Event, IdempotencyKey, ResourceCounter } from './messages.ts';
 import { Escrow, Milestone, Order, Settlement, TestClock } from './orders.ts';
 import { TemporalCluster, UnaccountedTransaction } from './recovery.ts';
+import { RepairApproval } from './repairs.ts';
 import { SigningRequest } from './signing-requests.ts';
 import { Payment } from './payments.ts';
 import { ProviderLimit, ProviderTurn } from './providers.ts';
@@ -36,6 +37,7 @@ export const ENTITIES = [
   UnaccountedTransaction,
   ProviderLimit,
   ProviderTurn,
+  RepairApproval,
   SigningRequest,
   ResourceCounter,
   Event,

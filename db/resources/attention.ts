@@ -2,15 +2,21 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { AttentionResource } from '../../domain/resources/attention.ts';
 import type { Sql } from '../sql.ts';
-import { type Page, type PageRequest, allOf, iso, pageOf } from './select.ts';
+import { type Page, type PageRequest, allOf, amountText, iso, pageOf } from './select.ts';
 
 export type { AttentionResource };
 
 type Row = AttentionResource & { readonly created_at: string; readonly cleared: boolean };
 
+/** As long as nobody has carried it out. */
+const PROPOSAL = sql`(
+  select json_build_object('action', r.action, 'address', r.address, 'amount', r.amount::text, 'asset', r.asset,
+    'reason', r.reason, 'proposed_by', r.proposed_by, 'proposed_at', ${iso('r.proposed_at')})
+  from repair_approvals r where r.attention_id = a.id and r.used_at is null)`;
+
 const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) => sql<Row>`
   select a.id, a.marketplace_id, json_build_object('type', a.resource_type, 'id', a.resource_id) as resource,
-    a.workflow_id, a.reason, a.detail, ${iso('a.since')} as since, a.allowed_repairs, null as proposal,
+    a.workflow_id, a.reason, a.detail, ${iso('a.since')} as since, a.allowed_repairs, ${PROPOSAL} as proposal,
     ${iso('a.since')} as created_at, a.cleared_at is not null as cleared
   from attention a where ${where} ${rest}`;
 
@@ -18,7 +24,10 @@ const select = (where: RawBuilder<unknown>, rest: RawBuilder<unknown> = sql``) =
 const within = (marketplaceId: string | null) =>
   marketplaceId === null ? [] : [sql`a.marketplace_id = ${marketplaceId}`];
 
-const shown = ({ created_at: _at, cleared: _cleared, ...item }: Row): AttentionResource => item;
+const shown = ({ created_at: _at, cleared: _cleared, proposal, ...item }: Row): AttentionResource => ({
+  ...item,
+  proposal: proposal && { ...proposal, amount: amountText(proposal.amount) },
+});
 
 /** An item, also when it is cleared; null when there is none, or it is another marketplace's. */
 export async function findAttention(
@@ -30,7 +39,7 @@ export async function findAttention(
   return rows[0] === undefined ? null : { item: shown(rows[0]), cleared: rows[0].cleared };
 }
 
-export interface AttentionFilter {
+interface AttentionFilter {
   readonly marketplaceId: string | null;
   readonly reason?: string | undefined;
 }

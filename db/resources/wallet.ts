@@ -1,6 +1,7 @@
 /** Wallets and their movements as the API shows them. */
 import { type RawBuilder, sql } from 'kysely';
 import type { WalletResource, WalletTransaction } from '../../domain/resources/user.ts';
+import type { WalletKind } from '../../domain/statuses.ts';
 import type { Sql } from '../sql.ts';
 import { type Page, type PageRequest, allOf, amountText, beyond, iso, newestFirst, pageOf } from './select.ts';
 import { shownAddress } from './user.ts';
@@ -45,6 +46,14 @@ export async function findUserWallet(db: Sql, marketplaceId: string, userId: str
   const where = sql`w.user_id = ${userId} and w.marketplace_id = ${marketplaceId} and w.kind = 'USER'`;
   const row = (await select(where).execute(db)).rows[0];
   return row === undefined ? null : toResource(row);
+}
+
+/** The wallet at this address whose key we hold, or null. */
+export async function custodialWalletAt(db: Sql, address: string) {
+  const { rows } = await sql<{ id: string; kind: WalletKind; marketplaceId: string | null; userId: string | null }>`
+    select id, kind, marketplace_id as "marketplaceId", user_id as "userId" from wallets
+    where address = ${address} and provider = 'crypto-native'`.execute(db);
+  return rows[0] ?? null;
 }
 
 interface Movement extends Omit<WalletTransaction, 'resource'> {

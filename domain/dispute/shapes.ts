@@ -1,5 +1,6 @@
 /** Shapes stored on the dispute's row that several layers share. */
 import type { OperationView } from '../order/shapes.ts';
+import type { Repair } from '../repairs.ts';
 import type { DisputeDecision, DisputeStatus, DisputeVerb, OperationStatus } from '../statuses.ts';
 
 /** Before fees, stroops as decimal integers; they sum to the part's amount. */
@@ -40,8 +41,15 @@ export interface DisputeState {
   readonly order_id: string;
   readonly status: DisputeStatus;
   readonly decision: DisputeDecision | null;
-  readonly parts: readonly DisputedPart[];
-  readonly operation: { readonly id: string; readonly verb: DisputeVerb; readonly status: OperationStatus } | null;
+  /** `diverted`: two persons decided that its seller's money goes to another address */
+  readonly parts: readonly (DisputedPart & { readonly diverted?: true })[];
+  readonly operation: {
+    readonly id: string;
+    readonly verb: DisputeVerb;
+    readonly status: OperationStatus;
+    /** of a parked one: what may be done about it */
+    readonly repairs?: readonly Repair[];
+  } | null;
   /** ISO; null: no deadline */
   readonly due_at: string | null;
   /** how far the marketplace's test clock is ahead; 0 without one */

@@ -70,6 +70,8 @@ export interface OperationTarget {
   readonly index: number | null;
   /** its approval is on chain: it is not sent again (F4) */
   readonly approved: boolean;
+  /** two persons decided that its seller's money goes to another address: only a resolution can do that */
+  readonly diverted?: true;
 }
 
 /** What the order workflow knows about its row: the machine's view and the next timer. Small: it is in every history. */

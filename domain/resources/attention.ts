@@ -1,7 +1,7 @@
 /** A matter that somebody has to look at, as the API shows it. */
 import { z } from 'zod';
 import { REPAIRS } from '../repairs.ts';
-import { Id, Timestamp } from './common.ts';
+import { Amount, Id, Timestamp } from './common.ts';
 
 export const AttentionSchema = z
   .object({
@@ -13,7 +13,18 @@ export const AttentionSchema = z
     detail: z.unknown(),
     since: Timestamp,
     allowed_repairs: z.array(z.enum(REPAIRS)),
-    proposal: z.null().meta({ description: 'A repair that waits for a second person; none needs one yet' }),
+    proposal: z
+      .object({
+        action: z.enum(REPAIRS),
+        address: z.string(),
+        amount: Amount.meta({ description: 'Before fees' }),
+        asset: z.string(),
+        reason: z.string().nullable(),
+        proposed_by: z.string().nullable().meta({ description: 'Id of the API key; null: the system suggests it' }),
+        proposed_at: Timestamp,
+      })
+      .nullable()
+      .meta({ description: 'A repair that moves money waits for the same call by another person' }),
   })
   .meta({ id: 'Attention' });
 export type AttentionResource = z.infer<typeof AttentionSchema>;

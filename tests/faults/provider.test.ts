@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
-import { retryUpdate } from '../../workflows/messages.ts';
+import { repairUpdates } from '../../workflows/messages.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
   type OrderBody,
@@ -102,7 +102,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
       } else if (name === 'xdr_wrong_amount')
         await client.workflow
           .getHandle(`order/${order.id}`)
-          .executeUpdate(retryUpdate, { args: [{ request_id: null, actor: null, reason }] });
+          .executeUpdate(repairUpdates.retry, { args: [{ request_id: null, actor: null, reason }] });
       else
         expect(
           await api('POST', `/attention/${parked.attention?.id}/repair`, { action: 'retry', reason }, WAIT),

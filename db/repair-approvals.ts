@@ -1,0 +1,122 @@
+/**
+ * The second person: a repair that pays somebody is proposed by one and approved by another, for one matter. The API and the
+ * command write it; the activity that carries it out looks here, whatever it was told.
+ */
+import { sql } from 'kysely';
+import { newId } from '../domain/ids.ts';
+import { parseAmount } from '../domain/money.ts';
+import { isSecondPerson } from '../domain/payment/approval.ts';
+import { type UnpaidPayee, payeeOf } from '../domain/repairs.ts';
+import type { PartyName } from '../domain/statuses.ts';
+import type { Sql } from './sql.ts';
+
+export interface Proposal {
+  readonly attentionId: string;
+  readonly action: 'payout_to';
+  /** who is to be paid: G… */
+  readonly address: string;
+  readonly reason: string | null;
+  /** `key`: id of the API key, or `command`; null: nobody, the system suggests it */
+  readonly by: { readonly key: string; readonly person: string | null } | null;
+}
+
+interface Open {
+  readonly id: string;
+  readonly address: string;
+  readonly proposedBy: string | null;
+  readonly proposedPerson: string | null;
+  readonly approved: boolean;
+}
+
+/**
+ * Proposes, or approves what another person proposed. Another address replaces what was proposed, as long as nobody has used
+ * it; the same call again changes nothing.
+ * @returns null when the matter is settled, or pays nobody
+ */
+export async function proposeOrApprove(
+  trx: Sql,
+  proposal: Proposal,
+): Promise<{ readonly status: 'PROPOSED' | 'APPROVED'; readonly approval_id: string } | null> {
+  const { attentionId, action, address, by } = proposal;
+  const { rows: matters } = await sql<{ marketplaceId: string | null; detail: { readonly detail?: unknown } }>`
+    select marketplace_id as "marketplaceId", detail from attention
+    where id = ${attentionId} and cleared_at is null and ${action} = any(allowed_repairs) for update`.execute(trx);
+  const [matter] = matters;
+  const payee = payeeOf(matter?.detail.detail ?? null);
+  if (matter === undefined || payee === null) return null;
+  const { rows } = await sql<Open>`
+    select id, address, proposed_by as "proposedBy", proposed_person as "proposedPerson", approved_at is not null as approved
+    from repair_approvals where attention_id = ${attentionId} and used_at is null`.execute(trx);
+  const [open] = rows;
+  // What somebody has asked for is not replaced by what the system suggests.
+  const known =
+    open !== undefined && (by === null || (open.address === address && open.proposedBy !== null)) ? open : null;
+  if (known === null)
+    return { status: 'PROPOSED', approval_id: await propose(trx, proposal, matter.marketplaceId, payee) };
+  if (known.approved) return { status: 'APPROVED', approval_id: known.id };
+  if (by === null || !isSecondPerson(by.person, known.proposedPerson))
+    return { status: 'PROPOSED', approval_id: known.id };
+  await sql`
+    update repair_approvals set approved_by = ${by.key}, approved_person = ${by.person}, approved_at = clock_timestamp()
+    where id = ${known.id}`.execute(trx);
+  return { status: 'APPROVED', approval_id: known.id };
+}
+
+async function propose(
+  trx: Sql,
+  { attentionId, action, address, reason, by }: Proposal,
+  marketplaceId: string | null,
+  payee: UnpaidPayee,
+): Promise<string> {
+  await sql`delete from repair_approvals where attention_id = ${attentionId} and used_at is null`.execute(trx);
+  const id = newId('repairApproval');
+  await sql`
+    insert into repair_approvals (id, attention_id, marketplace_id, order_id, milestone_index, party, action, address, amount,
+      asset, reason, proposed_by, proposed_person, proposed_at)
+    values (${id}, ${attentionId}, ${marketplaceId}, ${payee.order_id}, ${payee.milestone_index}, ${payee.party}, ${action},
+      ${address}, ${parseAmount(payee.amount)}, ${payee.asset}, ${reason}, ${by?.key ?? null}, ${by?.person ?? null},
+      clock_timestamp())`.execute(trx);
+  return id;
+}
+
+export interface Approval {
+  readonly id: string;
+  readonly attentionId: string;
+  readonly orderId: string;
+  /** null: the order has no milestones */
+  readonly milestoneIndex: number | null;
+  readonly party: PartyName | null;
+  readonly address: string;
+  /** stroops, before fees */
+  readonly amount: bigint;
+  readonly asset: string;
+  /** it was taken before: the same call again */
+  readonly wasUsed: boolean;
+}
+
+/**
+ * Uses an approval, once, for the matter that it is about; whoever calls again gets it again. Locks the matter, too.
+ * @param of the open matter of what is repaired; null: there is none any more
+ * @returns null when two persons have not approved exactly this
+ */
+export async function useApproval(
+  trx: Sql,
+  approvalId: string,
+  { attention_id: attentionId }: { readonly attention_id: string | null },
+): Promise<Approval | null> {
+  // As who proposes locks it: the matter first.
+  await sql`select from attention where id = ${attentionId} for update`.execute(trx);
+  const { rows } = await sql<
+    Omit<Approval, 'amount'> & { amount: string; approver: string | null; proposer: string | null }
+  >`
+    select id, attention_id as "attentionId", order_id as "orderId", milestone_index as "milestoneIndex", party, address,
+      amount::text, asset, used_at is not null as "wasUsed", approved_person as approver, proposed_person as proposer
+    from repair_approvals where id = ${approvalId} and approved_at is not null for update`.execute(trx);
+  const [row] = rows;
+  if (row === undefined || !isSecondPerson(row.approver, row.proposer)) return null;
+  const { approver: _approver, proposer: _proposer, ...approval } = { ...row, amount: BigInt(row.amount) };
+  if (row.wasUsed) return approval;
+  if (row.attentionId !== attentionId) return null;
+  await sql`update repair_approvals set used_at = clock_timestamp() where id = ${approvalId}`.execute(trx);
+  return approval;
+}
