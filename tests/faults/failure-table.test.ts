@@ -47,7 +47,7 @@ import { DEAD_STEPS, type DeadStep, FUNDED, HELD, IN_ESCROW, SPLIT, TO_ESCROW, T
 
 let stack: TestStack;
 let temporal: Awaited<ReturnType<typeof openTemporal>>;
-let failures: readonly unknown[];
+let ends: readonly (() => Promise<void>)[];
 
 const PATIENCE = { timeoutMs: 120_000 };
 const COMPENSATIONS = ['voidFunding', 'failOperation', 'failResolution'];
@@ -197,7 +197,7 @@ beforeAll(async () => {
   stack = await startTestStack({ environment });
   temporal = await openTemporal(stack);
   const ready = () => Promise.resolve();
-  failures = await sideBySide(
+  ends = await sideBySide(
     CASES.map(([, begin]) => begin()),
     [ready, passTime, () => calm(stack)],
   );
@@ -207,8 +207,6 @@ afterAll(async () => {
   await stack.stop();
 });
 
-test.each(CASES.map(([words], index) => [words, index] as const))('%s', (_words, index) => {
-  if (failures[index] !== null) throw failures[index];
-});
+test.each(CASES.map(([words], index) => [words, index] as const))('%s', (_words, index) => ends[index]?.());
 
 test('the books are coherent after all of it', () => expectCoherent(stack), 60_000);

@@ -27,29 +27,27 @@ export type Case = AsyncGenerator<undefined, void, void>;
 
 /**
  * Runs all cases up to their next stop, changes the scene, and so on until all have ended.
- * @returns what each of them threw, or null
+ * @returns the end of each: what it threw is thrown there
  */
 export async function sideBySide(
   cases: readonly Case[],
   scenes: readonly (() => Promise<unknown>)[],
-): Promise<readonly unknown[]> {
-  const failures: unknown[] = cases.map(() => null);
-  const advance = (ends: boolean) =>
-    Promise.all(
-      cases.map(async (one, index) => {
-        try {
-          if ((await one.next()).done !== true && ends) throw new Error('it stopped, and nothing happens any more');
-        } catch (error) {
-          failures[index] = error;
-        }
-      }),
-    );
+): Promise<readonly (() => Promise<void>)[]> {
+  const turns: Promise<IteratorResult<undefined, void>>[][] = cases.map(() => []);
+  const advance = () => {
+    const now = cases.map((one) => one.next());
+    now.forEach((turn, index) => turns[index]?.push(turn));
+    return Promise.allSettled(now);
+  };
   for (const scene of scenes) {
-    await advance(false);
+    await advance();
     await scene();
   }
-  await advance(true);
-  return failures;
+  await advance();
+  return turns.map((ofOne) => async () => {
+    const ends = await Promise.all(ofOne);
+    if (ends.at(-1)?.done !== true) throw new Error('it stopped, and nothing happens any more');
+  });
 }
 
 /** Orders, disputes and payments alike. */
