@@ -5,6 +5,7 @@ import { createForeignBooking } from './booking/foreign.ts';
 import { createOrderParking } from './booking/order-parking.ts';
 import { createOwnFunds } from './booking/order-own-funds.ts';
 import { createOrderVerbs } from './booking/order-verbs.ts';
+import { createAdoptActivity } from './chain/adopt.ts';
 import { createPrepareActivity } from './chain/prepare.ts';
 import { createSettleActivity } from './chain/settle.ts';
 import type { Deps } from './context.ts';
@@ -32,6 +33,7 @@ export const createEscrowApiActivities = (deps: Deps) => ({
 });
 /** Queue `chain`: own envelopes, submission, confirmation, booking. */
 export const createChainActivities = (deps: Deps) => ({
+  ...createAdoptActivity(deps),
   ...createPrepareActivity(deps),
   ...createSettleActivity(deps),
   ...createOpenRequestActivity(deps),

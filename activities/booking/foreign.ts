@@ -5,6 +5,7 @@
 import { contractInflow, contractOutflow } from '../../db/ledger/balances.ts';
 import { inTransaction } from '../../db/sql.ts';
 import { ProviderError } from '../../providers/errors.ts';
+import { isOurs } from '../chain/misread.ts';
 import type { Deps } from '../context.ts';
 import { waitFor } from '../failure.ts';
 import { correlation, escrowOf, lockOrder } from './order-row.ts';
@@ -18,6 +19,8 @@ export function createForeignBooking(deps: Deps) {
       if (!landed.successful) return;
       await inTransaction(deps.orm, async (trx) => {
         const order = await lockOrder(trx, input.order_id);
+        // Adopted meanwhile: the step that it belongs to books it.
+        if (await isOurs(trx, [input.transaction_hash, landed.hash])) return;
         const escrow = escrowOf(order);
         const moves = settlementMovements(deps, order, landed);
         const chain = { transactionHash: landed.hash, ledgerSeq: landed.ledger };

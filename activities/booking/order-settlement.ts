@@ -51,7 +51,9 @@ export async function bookPayout(
   if (total !== base)
     throw refuse('BOOKS_DIFFER', `the contract paid ${formatAmount(total)} instead of ${formatAmount(base)}`);
   const paid = await recipients(trx, order.marketplaceId, out);
-  await post(trx, order, stored, landed, paid);
+  // One that is adopted may have been booked before, as a transaction that was not ours.
+  if (stored.status !== 'CONFIRMED' || !(await isPaidOut(trx, stored, landed)))
+    await post(trx, order, stored, landed, paid);
   const paidTo = (address: string): bigint =>
     paid.filter((one) => one.address === address).reduce((sum, { amount }) => sum + amount, 0n);
   const shares = intent.kind === 'RELEASE' ? RELEASE : sharesOf(intent);

@@ -17,6 +17,7 @@ import { lockOrder, stateOf } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor, waitForProvider } from '../failure.ts';
 import { type Landed, type Look, findOutAnywhere } from './look.ts';
+import { unbookMisread } from './misread.ts';
 import { type StoredTransaction, transactionById } from './store.ts';
 import { showWait } from './waiting.ts';
 
@@ -176,8 +177,11 @@ async function book(deps: Deps, stored: StoredTransaction, status: End, landed: 
     if (status !== 'CONFIRMED' && stored.intent.kind === 'FUND_ESCROW') await voidFundingOf(trx, stored.intent.orderId);
     // Everywhere it is shown by its inner hash: a raised fee bump would change the outer one.
     const hash = stored.innerHash;
-    const landedState = status === 'CONFIRMED' && landed !== null;
-    return { state: await (landedState ? bookLanded(trx, deps, stored, { ...landed, hash }) : stateNow(trx, stored)) };
+    if (status !== 'CONFIRMED' || landed === null) return { state: await stateNow(trx, stored) };
+    const state = await bookLanded(trx, deps, stored, { ...landed, hash });
+    // What was known to have landed before it could be booked may stand in the books as somebody else's.
+    if (stored.status === 'CONFIRMED') await unbookMisread(trx, stored, landed);
+    return { state };
   });
   if (booked === null) return known(deps, await transactionById(pool(deps.orm), stored.id));
   return status === 'CONFIRMED'

@@ -150,14 +150,21 @@ async function remember(
  */
 export async function settleUnaccounted(orm: Orm, hash: string, note: string): Promise<void> {
   await inTransaction(orm, async (trx) => {
-    const { rows } = await sql<{ source: string }>`
-      update unaccounted_transactions set settled_at = clock_timestamp(), note = ${note}
-      where hash = ${hash} and settled_at is null returning source`.execute(trx);
-    if (rows[0] === undefined) throw new Error(`${hash} is not among the transactions that wait to be settled`);
-    await clearAttention(trx, { type: 'transaction', id: hash }, 'BOOKS_DIFFER');
-    await sql`
-      insert into audit_log (id, at, action, resource_type, resource_id, after)
-      values (${newId('audit')}, clock_timestamp(), 'recovery.settle', 'transaction', ${hash},
-        ${JSON.stringify({ note, ...rows[0] })}::jsonb)`.execute(trx);
+    if (!(await settleKnown(trx, hash, note)))
+      throw new Error(`${hash} is not among the transactions that wait to be settled`);
   });
+}
+
+/** The same as part of what puts the books right. @returns false when it is none of them */
+export async function settleKnown(trx: Sql, hash: string, note: string): Promise<boolean> {
+  const { rows } = await sql<{ source: string }>`
+    update unaccounted_transactions set settled_at = clock_timestamp(), note = ${note}
+    where hash = ${hash} and settled_at is null returning source`.execute(trx);
+  if (rows[0] === undefined) return false;
+  await clearAttention(trx, { type: 'transaction', id: hash }, 'BOOKS_DIFFER');
+  await sql`
+    insert into audit_log (id, at, action, resource_type, resource_id, after)
+    values (${newId('audit')}, clock_timestamp(), 'recovery.settle', 'transaction', ${hash},
+      ${JSON.stringify({ note, ...rows[0] })}::jsonb)`.execute(trx);
+  return true;
 }

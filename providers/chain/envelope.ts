@@ -64,6 +64,47 @@ export function raisedFeeBump(
   return bump(bumpOf(envelope, networkPassphrase).innerTransaction, networkPassphrase, sponsor, maxFeePerOp);
 }
 
+/** A transaction without signatures and fee bump, as it was before it was signed, and what it says of itself. */
+export interface Unsigned {
+  /** base64 */
+  readonly envelope: string;
+  /** lowercase hex, of this transaction: the inner one where it was fee-bumped */
+  readonly hash: string;
+  /** of the fee bump, or null */
+  readonly outerHash: string | null;
+  readonly source: string;
+  readonly sequence: bigint;
+  /** unix seconds; 0: no limit */
+  readonly maxTime: bigint;
+}
+
+/** @throws on undecodable XDR */
+export function unsigned(envelope: string, networkPassphrase: string): Unsigned {
+  const parsed = TransactionBuilder.fromXdr(envelope, networkPassphrase);
+  const inner = parsed instanceof FeeBumpTransaction ? parsed.innerTransaction : parsed;
+  inner.signatures.length = 0;
+  return {
+    envelope: inner.toXdr(),
+    hash: hex(inner.hash()),
+    outerHash: parsed === inner ? null : hex(parsed.hash()),
+    source: inner.source,
+    sequence: BigInt(inner.sequence),
+    maxTime: BigInt(inner.timeBounds?.maxTime ?? 0),
+  };
+}
+
+/** Whether two unsigned transactions do the same: operations and memo; not who lends the number, what it costs or when. */
+export function doTheSame(one: string, other: string): boolean {
+  const deeds = (envelope: string): string | null => {
+    const decoded = xdr.TransactionEnvelope.fromXdr(envelope, 'base64');
+    if (decoded.type !== 'envelopeTypeTx') return null;
+    const { operations, memo } = decoded.v1.tx;
+    return [...operations, memo].map((part) => part.toXdr('base64')).join();
+  };
+  const wanted = deeds(one);
+  return wanted !== null && wanted === deeds(other);
+}
+
 /** What a fee bump bids for each operation and for itself, stroops. */
 export function bidOf(envelope: string, networkPassphrase: string): bigint {
   const { fee, innerTransaction } = bumpOf(envelope, networkPassphrase);

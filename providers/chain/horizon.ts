@@ -52,6 +52,7 @@ const transactionShape = z.object({
   created_at: text,
   fee_charged: text.regex(/^\d+$/),
   result_xdr: text,
+  envelope_xdr: text,
 });
 
 const sourceTransactionShape = z.object({
@@ -143,6 +144,7 @@ function landedOutcome(
     feeCharged: BigInt(fee_charged),
     movements: operations._embedded.records.flatMap((record) => movementsOf(record).movements),
     returnValue: null,
+    envelope: transaction.envelope_xdr,
   };
 }
 

@@ -30,6 +30,8 @@ export type TransactionOutcome =
       readonly movements: readonly Movement[];
       /** base64 ScVal of the contract call; null for classic transactions, and where only history was asked */
       readonly returnValue: string | null;
+      /** base64, as it landed: signed, and inside of its fee bump if it has one */
+      readonly envelope: string;
     }
   | {
       readonly status: 'ABSENT';

@@ -172,6 +172,7 @@ function landedOutcome(
     feeCharged: result.feeCharged,
     movements: successful ? movements : [],
     returnValue: successful ? returnValueOf(landed.resultMetaXdr) : null,
+    envelope: landed.envelopeXdr,
   };
 }
 

@@ -1,7 +1,7 @@
 /** The contract calls as we would make them ourselves, byte for byte: what a provider's envelope is held against. */
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { Address, StrKey, nativeToScVal, xdr } from '@stellar/stellar-sdk/base';
+import { Address, StrKey, nativeToScVal, scValToNative, xdr } from '@stellar/stellar-sdk/base';
 import type { Distribution, EscrowCall, EscrowTerms } from '../../domain/chain.ts';
 import type { ContractFacts } from './contracts.ts';
 
@@ -72,6 +72,22 @@ export function initialEscrow(terms: EscrowTerms, assetContract: string): xdr.Sc
     trustline: struct({ address: address(assetContract) }),
     receiver_memo: u32(0),
   });
+}
+
+/**
+ * What a resolution of an unsigned envelope shares out, stroops: the sum of its last argument. Null where it is no such
+ * call; whose money it is and in which proportions is for comparing to say.
+ */
+export function sharedOut(envelope: string): bigint | null {
+  const decoded = xdr.TransactionEnvelope.fromXdr(envelope, 'base64');
+  const body = decoded.type === 'envelopeTypeTx' ? decoded.v1.tx.operations[0]?.body : undefined;
+  if (body?.type !== 'invokeHostFunction') return null;
+  const { hostFunction } = body.invokeHostFunctionOp;
+  if (hostFunction.type !== 'hostFunctionTypeInvokeContract') return null;
+  const last = hostFunction.invokeContract.args.at(-1);
+  if (last?.type !== 'scvMap') return null;
+  const amounts = (last.map ?? []).map(({ val }): unknown => scValToNative(val));
+  return amounts.reduce<bigint>((sum, amount) => (typeof amount === 'bigint' ? sum + amount : sum), 0n);
 }
 
 export type InvocationContext = ContractFacts & {

@@ -30,6 +30,9 @@ export interface VerifyContext extends ContractFacts {
   readonly feeCap: bigint;
 }
 
+/** What a transaction that landed is held against: what it did counts, not what it cost or when it was valid. */
+export type LandedContext = Omit<VerifyContext, 'sequence' | 'chainTime' | 'feeCap'>;
+
 export interface VerifiedEnvelope {
   readonly verdict: 'OK';
   /** lowercase hex hash of the transaction on our network */

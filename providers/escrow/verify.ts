@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { Address, StrKey, scValToNative, xdr } from '@stellar/stellar-sdk/base';
 import type { EscrowCall } from '../../domain/chain.ts';
 import { type InvocationContext, deriveContractId, expectedAuth, expectedInvocation } from './invocation.ts';
-import type { Verdict, VerifyContext, VerifyEnvelope } from './port.ts';
+import type { LandedContext, Verdict, VerifyContext, VerifyEnvelope } from './port.ts';
 
 /** Base64 characters; a call with 50 milestones of full length stays well below. */
 const MAX_ENVELOPE = 65_536;
@@ -69,7 +69,7 @@ function decode(envelope: string): xdr.Transaction | string {
   }
 }
 
-function checkSource(tx: xdr.Transaction, call: EscrowCall, context: VerifyContext, findings: Findings): void {
+function checkSource(tx: xdr.Transaction, call: EscrowCall, findings: Findings): void {
   const named = (account: xdr.MuxedAccount): string =>
     account.type === 'keyTypeEd25519' ? StrKey.encodeEd25519PublicKey(account.ed25519.value) : 'a muxed account';
   const source = named(tx.sourceAccount);
@@ -78,8 +78,6 @@ function checkSource(tx: xdr.Transaction, call: EscrowCall, context: VerifyConte
   if (operationSource !== null && named(operationSource) !== call.source) {
     differ(findings, 'operation source', call.source, named(operationSource));
   }
-  if (tx.seqNum !== context.sequence + 1n)
-    findings.stale.push(`sequence ${tx.seqNum}, account is at ${context.sequence}`);
   if (tx.memo.type !== 'memoNone') differ(findings, 'memo', 'none', tx.memo.type);
 }
 
@@ -199,25 +197,32 @@ const verdictOf = ({ differences, stale }: Findings): Verdict | undefined => {
   return stale.length > 0 ? { verdict: 'STALE', reason: stale.join('; ') } : undefined;
 };
 
-/**
- * Judges an unsigned envelope against the call it was asked for.
- * `OK` names the hash on *our* network and, for a deploy, the contract id it will create (F1).
- */
-export const verifyEnvelope: VerifyEnvelope = (envelope, call, context) => {
-  const findings: Findings = { differences: [], stale: [] };
+interface Checked {
+  readonly tx: xdr.Transaction;
+  /** the contract that is called, or made */
+  readonly contractId: string;
+}
+
+/** What the envelope does, against the call; undefined where it is no call of ours at all. */
+function check(
+  envelope: string,
+  call: EscrowCall,
+  context: LandedContext,
+  findings: Findings,
+  more: (checked: Checked) => void,
+): Checked | undefined {
   const tx = decode(envelope);
   if (typeof tx === 'string') {
     differ(findings, 'envelope', 'an unsigned canonical transaction', tx);
-    return { verdict: 'DIFFERENT', differences: findings.differences };
+    return undefined;
   }
-  checkSource(tx, call, context, findings);
-  checkBounds(tx.cond, context.chainTime, findings);
+  checkSource(tx, call, findings);
   const invocation = soleInvocation(tx, findings);
-  if (invocation === undefined) return { verdict: 'DIFFERENT', differences: findings.differences };
+  if (invocation === undefined) return undefined;
   const salt = saltOf(call, invocation.args);
   if (call.fn === 'deploy' && salt === null) {
     differ(findings, 'argument 2', '32 bytes of salt', readable(invocation.args.args[2]));
-    return { verdict: 'DIFFERENT', differences: findings.differences };
+    return undefined;
   }
   const expectation: InvocationContext = { ...context, salt };
   const expected = expectedInvocation(call, expectation);
@@ -226,24 +231,53 @@ export const verifyEnvelope: VerifyEnvelope = (envelope, call, context) => {
       ? deriveContractId(context.factory.contractId, salt ?? new Uint8Array(), context.networkPassphrase)
       : call.contractId;
   checkInvocation(invocation.args, expected, call, findings);
-  checkResources(tx, { call, contractId }, context, findings);
+  const snapshotOutdated = findings.stale.length > 0;
+  more({ tx, contractId });
   // The authorisation repeats the call, a snapshot that is out of date included.
   checkAuth(
     invocation.auth,
-    expectedAuth(call, findings.stale.length > 0 ? invocation.args : expected, context.assetContract),
+    expectedAuth(call, snapshotOutdated ? invocation.args : expected, context.assetContract),
     findings,
   );
-  return (
-    verdictOf(findings) ?? {
-      verdict: 'OK',
-      hash: hashOf(envelope, context.networkPassphrase),
-      sequence: tx.seqNum,
-      maxTime: Number(maxTimeOf(tx.cond)),
-      fee: BigInt(tx.fee),
-      contractId,
-    }
-  );
+  return { tx, contractId };
+}
+
+const okOf = (envelope: string, { tx, contractId }: Checked, networkPassphrase: string): Verdict => ({
+  verdict: 'OK',
+  hash: hashOf(envelope, networkPassphrase),
+  sequence: tx.seqNum,
+  maxTime: Number(maxTimeOf(tx.cond)),
+  fee: BigInt(tx.fee),
+  contractId,
+});
+
+/**
+ * Judges an unsigned envelope against the call it was asked for.
+ * `OK` names the hash on *our* network and, for a deploy, the contract id it will create (F1).
+ */
+export const verifyEnvelope: VerifyEnvelope = (envelope, call, context) => {
+  const findings: Findings = { differences: [], stale: [] };
+  const checked = check(envelope, call, context, findings, ({ tx, contractId }) => {
+    if (tx.seqNum !== context.sequence + 1n)
+      findings.stale.push(`sequence ${tx.seqNum}, account is at ${context.sequence}`);
+    checkBounds(tx.cond, context.chainTime, findings);
+    checkResources(tx, { call, contractId }, context, findings);
+  });
+  if (checked === undefined) return { verdict: 'DIFFERENT', differences: findings.differences };
+  return verdictOf(findings) ?? okOf(envelope, checked, context.networkPassphrase);
 };
+
+/**
+ * Judges a transaction that landed, its signatures and fee bump taken off: whether it did what `call` would have done.
+ * Never STALE: of a funding the snapshot of the escrow may be any, the contract compared it with its own.
+ */
+export function verifyLanded(envelope: string, call: EscrowCall, context: LandedContext): Verdict {
+  const findings: Findings = { differences: [], stale: [] };
+  const checked = check(envelope, call, context, findings, () => undefined);
+  if (checked === undefined || findings.differences.length > 0)
+    return { verdict: 'DIFFERENT', differences: findings.differences };
+  return okOf(envelope, checked, context.networkPassphrase);
+}
 
 /**
  * An unsigned V1 envelope is the tagged transaction that the network hashes, followed by an empty signature list (four

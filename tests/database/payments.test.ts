@@ -158,6 +158,7 @@ const land = (id: string, from: string, to: string, amount: string) =>
         feeCharged: 0n,
         movements: [movement(from, to, amount)],
         returnValue: null,
+        envelope: '',
       }),
     ),
   );

@@ -34,6 +34,7 @@ import { type Sandbox, startSandbox } from '../../sandbox/server.ts';
 import { ensureDeploymentWallets } from '../../worker/boot.ts';
 import { createDeps } from '../../worker/deps.ts';
 import { type ChainOutcome, runChainStep } from '../../workflows/execute-on-chain.ts';
+import type { CreateOrder } from '../../workflows/messages.ts';
 import { asActivity } from './activity.ts';
 import { createTestDatabase } from './database.ts';
 
@@ -42,7 +43,7 @@ const ATTEMPTS_MAX = 200;
 const AMOUNT = '25';
 
 /** A worker process: its own pool of connections, and nothing in memory that another one has. */
-export interface Process {
+interface Process {
   /** by which the database knows its connections */
   readonly name: string;
   readonly deps: Deps;
@@ -61,14 +62,15 @@ export interface ChainWorld {
   /** of the database's owner: looks at and changes every row */
   readonly ownerUrl: string;
   readonly process: Process;
+  readonly parties: { readonly marketplace_id: string; readonly buyer_id: string; readonly seller_id: string };
   startProcess(): Promise<Process>;
   /** an order whose money is reserved, with the operation for its next verb begun on the row */
-  reserved(): Promise<string>;
+  reserved(terms?: Partial<CreateOrder>): Promise<string>;
   begin(orderId: string, verb: OrderVerb): Promise<void>;
   /** the step as a workflow drives it: every activity is repeated, a ledger closes in between */
   drive(step: Step, activities?: Activities): Promise<ChainOutcome>;
   /** deployed, ready to be funded; the operation `fund` has begun */
-  escrowed(): Promise<string>;
+  escrowed(terms?: Partial<CreateOrder>): Promise<string>;
   rows<T>(text: string, ...values: unknown[]): Promise<T[]>;
   /** every invariant of the books, the balances on chain included, and no account in use */
   expectSettled(): Promise<void>;
@@ -173,11 +175,11 @@ export async function startChainWorld(): Promise<ChainWorld> {
     const input = { order_id: orderId, operation_id: `op_${randomUUID()}`, verb, ...origin };
     await asActivity(orderWorkflowId(orderId), 1, () => orders.beginOperation(input));
   };
-  const reserved = async (): Promise<string> => {
+  const reserved: ChainWorld['reserved'] = async (terms = {}) => {
     const order_id = newId('order');
     const workflowId = orderWorkflowId(order_id);
     await asActivity(workflowId, 1, () =>
-      orders.createOrder({ order_id, ...parties, ...TERMS, amount: AMOUNT, request_id: null, actor: null }),
+      orders.createOrder({ order_id, ...parties, ...TERMS, amount: AMOUNT, request_id: null, actor: null, ...terms }),
     );
     await asActivity(workflowId, 1, () =>
       orders.reserveFunds({ order_id, operation_id: `op_${randomUUID()}`, ...origin }),
@@ -190,12 +192,13 @@ export async function startChainWorld(): Promise<ChainWorld> {
     sandbox,
     ownerUrl: database.ownerUrl,
     process,
+    parties,
     startProcess,
     reserved,
     begin,
     drive,
-    escrowed: async () => {
-      const orderId = await reserved();
+    escrowed: async (terms) => {
+      const orderId = await reserved(terms);
       await begin(orderId, 'escrow');
       await drive(deployStep(orderId));
       await begin(orderId, 'fund');
