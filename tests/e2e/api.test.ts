@@ -1,6 +1,5 @@
 /** What the API promises about its calls: repeats, waiting, shutdown, events. Over HTTP, with everything real. */
 import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { expectCoherent } from '../support/coherent.ts';
 import {
@@ -222,11 +221,7 @@ describe('events', () => {
 
 test('an order whose workflow was lost goes on from its row', async () => {
   const order = await createOrder(api, buyer, seller, { amount: '16' });
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  await new Client({ connection, namespace: stack.temporal.namespace }).workflow
-    .getHandle(`order/${order.id}`)
-    .terminate();
-  await connection.close();
+  await stack.client.workflow.getHandle(`order/${order.id}`).terminate();
   expect(await verb(api, order.id, 'reserve')).toMatchObject({ status: 200, body: { status: 'FUNDS_RESERVED' } });
   expect(await verb(api, order.id, 'cancel')).toMatchObject({ status: 200, body: { status: 'CLOSED' } });
   expect(await verb<ProblemBody>(api, order.id, 'cancel')).toMatchObject({

@@ -1,6 +1,5 @@
 /** `ESCROW_GATEWAY=direct`: whole orders without one request to Trustless Work, which is down all the time here. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
 import { initialEscrow } from '../../providers/escrow/invocation.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
@@ -24,16 +23,13 @@ let market: TestMarketplace;
 beforeAll(async () => {
   stack = await startTestStack({ environment: { ESCROW_GATEWAY: 'direct' } });
   market = await stack.createMarketplace({ platform_fee_bps: 50 });
-  const down = { name: 'http_503', match: { face: 'trustless-work' } };
-  await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'POST', body: JSON.stringify(down) });
+  await stack.fault({ name: 'http_503', match: { face: 'trustless-work' } });
 }, 120_000);
 afterEach(() => expectCoherent(stack), 60_000);
 afterAll(() => stack.stop());
 
-const sandbox = async <T>(path: string): Promise<T> => (await (await fetch(`${stack.sandboxUrl}${path}`)).json()) as T;
-
 /** Every request that Trustless Work got. */
-const requests = async (): Promise<unknown[]> => (await sandbox<{ fired: unknown[] }>('/control/journal')).fired;
+const requests = async (): Promise<unknown[]> => (await stack.control<{ fired: unknown[] }>('GET', '/journal')).fired;
 
 /** A step that ends with a transaction; the first answer may come before it. */
 async function step(order: { readonly id: string }, path: string, body: unknown, status: string): Promise<OrderBody> {
@@ -44,16 +40,10 @@ async function step(order: { readonly id: string }, path: string, body: unknown,
 
 /** Task queues, without their prefix, on which the envelopes of an order were built. */
 async function buildQueues(order: { readonly id: string }): Promise<Set<string | undefined>> {
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  try {
-    const client = new Client({ connection, namespace: stack.temporal.namespace });
-    const { events } = await client.workflow.getHandle(`order/${order.id}`).fetchHistory();
-    const scheduled = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: found }) => found ?? []);
-    const builds = scheduled.filter(({ activityType }) => activityType?.name === 'prepareTransaction');
-    return new Set(builds.map(({ taskQueue }) => taskQueue?.name?.replace(stack.env['TASK_QUEUE_PREFIX'] ?? '', '')));
-  } finally {
-    await connection.close();
-  }
+  const { events } = await stack.client.workflow.getHandle(`order/${order.id}`).fetchHistory();
+  const scheduled = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: found }) => found ?? []);
+  const builds = scheduled.filter(({ activityType }) => activityType?.name === 'prepareTransaction');
+  return new Set(builds.map(({ taskQueue }) => taskQueue?.name?.replace(stack.env['TASK_QUEUE_PREFIX'] ?? '', '')));
 }
 
 test('orders go from creation to payout or refund, with and without milestones, and Trustless Work is never asked', async () => {
@@ -95,7 +85,7 @@ test('a factory that a stranger initialised parks the deploy, with what was foun
   const [buyer, seller] = await Promise.all([fundedUser(api, '10'), readyUser(api)]);
   const { address: someone, call } = await createStranger(stack, '1');
   const [code = '', issuer = ''] = (stack.env['ASSETS'] ?? '').split(':');
-  const { asset } = await sandbox<{ asset: { contract: string } }>('/control/info');
+  const { asset } = await stack.control<{ asset: { contract: string } }>('GET', '/info');
   const foreign = initialEscrow(
     {
       type: 'SINGLE_RELEASE',

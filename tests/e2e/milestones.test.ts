@@ -35,12 +35,9 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => stack.stop());
 afterEach(async () => {
-  await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
+  await stack.calm();
   await expectCoherent(stack);
 }, 60_000);
-
-const fault = (rule: Record<string, unknown>) =>
-  fetch(`${stack.sandboxUrl}/control/faults`, { method: 'POST', body: JSON.stringify(rule) });
 
 const PATIENCE = { timeoutMs: 120_000 };
 
@@ -104,12 +101,12 @@ describe('a refund', () => {
     const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
     const { id } = await createOrder(api, buyer, seller);
     await driveToProgress(api, id);
-    await fault({ name: 'http_500', match: { path: 'resolve-dispute' } });
+    await stack.fault({ name: 'http_500', match: { path: 'resolve-dispute' } });
     await api('POST', `/orders/${id}/resolution/refund`, { reason: 'not delivered' });
     await until(api, id, ({ operation }) => (operation as { step?: string } | null)?.step === 'disputed');
     await stack.killWorker();
     expect(await getOrder(api, id)).toMatchObject({ status: 'REFUND_REQUESTED', allowed: [] });
-    await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
+    await stack.calm();
     await stack.startWorker();
     expect(await untilStatus(api, id, 'CLOSED')).toMatchObject({ final_status: 'REFUNDED' });
     expect(await balance(api, buyer.id)).toMatchObject({ available: '24.8' });
@@ -242,7 +239,7 @@ describe('deadlines, tried out with a test clock', () => {
       return id;
     };
     const [paused, raced] = await Promise.all([delivered(), delivered()]);
-    await fault({ name: 'http_503', match: { path: 'dispute-escrow' } });
+    await stack.fault({ name: 'http_503', match: { path: 'dispute-escrow' } });
     expect((await api('POST', `/orders/${raced}/resolution/refund`, { reason: 'broken' })).status).toBe(202);
     await stack.api('POST', `/marketplaces/${other.id}/pause`, {});
     await advance('P2D');
@@ -256,7 +253,7 @@ describe('deadlines, tried out with a test clock', () => {
     });
     expect(await getOrder(api, raced)).toMatchObject({ operation: { verb: 'refund', status: 'RUNNING' } });
     await stack.api('POST', `/marketplaces/${other.id}/resume`, {});
-    await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
+    await stack.calm();
     expect(await untilStatus(api, paused, 'CLOSED')).toMatchObject({ final_status: 'RELEASED' });
     expect(await untilStatus(api, raced, 'CLOSED')).toMatchObject({ final_status: 'REFUNDED' });
   }, 240_000);
@@ -305,7 +302,7 @@ describe('before anything is signed', () => {
     const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
     const { id } = await createOrder(api, buyer, seller);
     for (const path of ['reserve', 'escrow']) await verb(api, id, path);
-    await fault({ name: 'http_503', match: { path: 'fund-escrow' } });
+    await stack.fault({ name: 'http_503', match: { path: 'fund-escrow' } });
     expect((await api('POST', `/orders/${id}/escrow/fund`, {})).status).toBe(202);
     await until(api, id, ({ allowed }) => allowed.includes('cancel'));
     const canceled = await insist<OrderBody>(api, `/orders/${id}/cancel`, { reason: 'too slow' });
@@ -320,19 +317,19 @@ describe('before anything is signed', () => {
     const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
     const { id } = await createOrder(api, buyer, seller);
     for (const path of ['reserve', 'escrow']) await verb(api, id, path);
-    await fault({ name: 'try_again_later' });
+    await stack.fault({ name: 'try_again_later' });
     await api('POST', `/orders/${id}/escrow/fund`, {});
     const signed = await until(api, id, ({ operation }) => (operation?.transaction_hash ?? null) !== null);
     expect(signed).toMatchObject({ allowed: [], operation: { verb: 'fund', status: 'RUNNING' } });
     expect((await verb<ProblemBody>(api, id, 'cancel')).body).toMatchObject({ code: 'INVALID_STATE', retryable: true });
-    await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
+    await stack.calm();
     await untilStatus(api, id, 'IN_PROGRESS');
   }, 180_000);
 
   test('the funding deadline ends an automatic order that is parked', async () => {
     const { api } = other;
     const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
-    await fault({ name: 'xdr_wrong_amount', match: { path: 'fund-escrow' } });
+    await stack.fault({ name: 'xdr_wrong_amount', match: { path: 'fund-escrow' } });
     const { id } = await createOrder(api, buyer, seller, { auto: true, deadlines: { funding: 'P60D' } });
     await until(api, id, ({ operation }) => operation?.status === 'PARKED');
     await (await clockOf(api))('P61D');

@@ -34,11 +34,6 @@ afterAll(async () => {
   await stack.stop();
 });
 
-const fault = async (rule: Record<string, unknown>): Promise<void> => {
-  const response = await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'POST', body: JSON.stringify(rule) });
-  expect({ status: response.status, rule }).toEqual({ status: 200, rule });
-};
-const calm = () => fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
 const providers = async () =>
   (await stack.api<{ providers: Record<string, string> }>('GET', '/health/detailed')).body.providers;
 const outages = async () => {
@@ -53,7 +48,7 @@ test('an outage of the gateway is one item for all orders that wait; each shows 
   const { api } = market;
   const orders = await Promise.all(Array.from({ length: ORDERS }, () => createOrder(api, buyer, seller)));
   for (const { id } of orders) await verb(api, id, 'reserve');
-  await fault({ name: 'http_503', match: { face: 'trustless-work' } });
+  await stack.fault({ name: 'http_503', match: { face: 'trustless-work' } });
   for (const { id } of orders) expect((await api('POST', `/orders/${id}/escrow`, {})).status).toBe(202);
 
   const before = await getOrder(api, orders[0]?.id ?? '');
@@ -66,7 +61,7 @@ test('an outage of the gateway is one item for all orders that wait; each shows 
   expect(await outages()).toEqual([{ name: 'trustless-work', open: true }]);
   expect((await market.api('GET', '/health/ready')).status).toBe(200);
 
-  await calm();
+  await stack.calm();
   for (const { id } of orders) {
     const done: OrderBody = await untilStatus(api, id, 'ESCROW_FUNDING');
     expect(done).toMatchObject({ waiting_for: null, attention: null });
@@ -78,17 +73,17 @@ test('an outage of the gateway is one item for all orders that wait; each shows 
 test('with one node down and the other one now and then ledgers behind, an order goes through as ever', async () => {
   const { api } = market;
   const order = await createOrder(api, buyer, seller);
-  await fault({ name: 'http_502', match: { face: 'rpc', path: '/one' } });
-  await fault({ name: 'stale_index', ledgers: 3, probability: 0.3, match: { face: 'rpc', path: '/two' } });
+  await stack.fault({ name: 'http_502', match: { face: 'rpc', path: '/one' } });
+  await stack.fault({ name: 'stale_index', ledgers: 3, probability: 0.3, match: { face: 'rpc', path: '/two' } });
   for (const path of ['reserve', 'escrow', 'escrow/fund']) await verb(api, order.id, path);
   await untilStatus(api, order.id, 'IN_PROGRESS');
   await verb(api, order.id, 'resolution/release');
   await untilStatus(api, order.id, 'CLOSED');
   // They change places.
-  await calm();
-  await fault({ name: 'http_502', match: { face: 'rpc', path: '/two' } });
+  await stack.calm();
+  await stack.fault({ name: 'http_502', match: { face: 'rpc', path: '/two' } });
   const next = await createOrder(api, buyer, seller, { auto: true });
   await untilStatus(api, next.id, 'IN_PROGRESS');
-  await calm();
+  await stack.calm();
   await expectCoherent(stack);
 }, 300_000);

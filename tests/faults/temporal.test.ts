@@ -1,6 +1,5 @@
 /** What Temporal itself can do to an order: deliver verbs together, reset it, lose it. The row decides, once. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
 import { randomUUID } from 'node:crypto';
 import { escrowUpdate, reserveUpdate } from '../../workflows/messages.ts';
 import { expectCoherent } from '../support/coherent.ts';
@@ -20,25 +19,19 @@ import { eventually } from '../support/wait.ts';
 
 let stack: TestStack;
 let market: TestMarketplace;
-let client: Client;
 
 beforeAll(async () => {
   stack = await startTestStack();
   market = await stack.createMarketplace();
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  client = new Client({ connection, namespace: stack.temporal.namespace });
 }, 120_000);
 afterEach(() => expectCoherent(stack), 60_000);
-afterAll(async () => {
-  await client.connection.close();
-  await stack.stop();
-});
+afterAll(() => stack.stop());
 
 /** Runs the workflow again from its first task, with every update that came later delivered at once. */
 async function resetToTheBeginning(workflowId: string): Promise<string> {
-  const { events = [] } = await client.workflow.getHandle(workflowId).fetchHistory();
+  const { events = [] } = await stack.client.workflow.getHandle(workflowId).fetchHistory();
   const firstTask = events?.find((event) => event.workflowTaskCompletedEventAttributes);
-  const { runId } = await client.workflowService.resetWorkflowExecution({
+  const { runId } = await stack.client.workflowService.resetWorkflowExecution({
     namespace: stack.temporal.namespace,
     workflowExecution: { workflowId },
     reason: 'test',
@@ -64,7 +57,8 @@ test('a released order that is reset stays released, and nothing is booked twice
 
   const runId = await resetToTheBeginning(`order/${order.id}`);
   await eventually(
-    async () => (await client.workflow.getHandle(`order/${order.id}`, runId).describe()).status.name === 'COMPLETED',
+    async () =>
+      (await stack.client.workflow.getHandle(`order/${order.id}`, runId).describe()).status.name === 'COMPLETED',
   );
 
   expect(await getOrder(api, order.id)).toEqual(before);
@@ -75,7 +69,7 @@ test('a released order that is reset stays released, and nothing is booked twice
 /** Sends a verb twice while no worker runs: the updates gather at the server and are delivered together. */
 async function together(orderId: string, update: typeof reserveUpdate): Promise<PromiseSettledResult<unknown>[]> {
   await stack.killWorker();
-  const handle = client.workflow.getHandle(`order/${orderId}`);
+  const handle = stack.client.workflow.getHandle(`order/${orderId}`);
   const request = { request_id: null, actor: null, reason: null };
   const sent = [randomUUID(), randomUUID()].map((id) =>
     handle.executeUpdate(update, { args: [{ ...request, operation_id: `op_${id}` }] }),
@@ -107,7 +101,7 @@ test('an order whose workflow is gone goes on from its row', async () => {
   const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
   const order = await createOrder(api, buyer, seller);
   await verb(api, order.id, 'reserve');
-  await client.workflow.getHandle(`order/${order.id}`).terminate('lost');
+  await stack.client.workflow.getHandle(`order/${order.id}`).terminate('lost');
   expect(await verb(api, order.id, 'escrow')).toMatchObject({ status: 200, body: { status: 'ESCROW_FUNDING' } });
   expect(await verb(api, order.id, 'escrow/fund')).toMatchObject({ status: 200, body: { status: 'IN_PROGRESS' } });
 }, 180_000);
@@ -119,7 +113,7 @@ test('an order that loses its workflow in the middle of a funding is funded once
   for (const path of ['reserve', 'escrow']) await verb(api, order.id, path);
   await api('POST', `/orders/${order.id}/escrow/fund`, {});
   await eventually(async () => (await getOrder(api, order.id)).operation?.verb === 'fund');
-  await client.workflow.getHandle(`order/${order.id}`).terminate('lost');
+  await stack.client.workflow.getHandle(`order/${order.id}`).terminate('lost');
   // Any verb finds the workflow gone and starts it from its row; the funding that runs there is taken up.
   await eventually(
     async () => {

@@ -1,6 +1,5 @@
 /** Withdrawals that meet trouble on their way: paid once or not at all, and never both held and gone. */
 import { Operation } from '@stellar/stellar-sdk/base';
-import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { expectCoherent } from '../support/coherent.ts';
 import { type ProblemBody, WAIT, balance, fundedUser } from '../support/flows.ts';
@@ -106,12 +105,8 @@ test('what only an operator can help is parked: retried when it is mended, or ca
   }
   await rows(stack, `update payments set asset = 'USDC' where id in ($1, $2)`, [first, second]);
   expect((await bob('POST', `/withdrawals/${second}/cancel`, {})).status).toBe(200);
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  const handle = new Client({ connection, namespace: stack.temporal.namespace }).workflow.getHandle(
-    `withdrawal/${first}`,
-  );
+  const handle = stack.client.workflow.getHandle(`withdrawal/${first}`);
   await handle.executeUpdate('retry', { args: [{ request_id: null, actor: 'operator', reason: null }] });
-  await connection.close();
   await eventually(async () => (await shown(first)).status === 'COMPLETED', PATIENCE);
   expect(await shown(first)).toMatchObject({ attention: null, operation: { status: 'SUCCEEDED' } });
   expect(await shown(second)).toMatchObject({ status: 'CANCELED', attention: null });

@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Account, Asset, Operation, TransactionBuilder } from '@stellar/stellar-sdk/base';
-import { Client, Connection } from '@temporalio/client';
 import { sql } from 'kysely';
 import { loadConfig } from '../../config/config.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
@@ -155,14 +154,8 @@ test('a closed wallet is gone from the chain, its reserves are the sponsor’s, 
   expect(await walletStatus(user)).toBe('CLOSED');
   const events = await market.api<{ data: EventBody[] }>('GET', `/events?resource_id=${user.wallet.id}`);
   expect(events.body.data.map(({ type }) => type)).toContain('wallet.closed');
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  try {
-    const client = new Client({ connection, namespace: stack.temporal.namespace });
-    const workflow = client.workflow.getHandle(walletWorkflowId(user.wallet.id));
-    await eventually(async () => (await workflow.describe()).status.name === 'COMPLETED', PATIENCE);
-  } finally {
-    await connection.close();
-  }
+  const workflow = stack.client.workflow.getHandle(walletWorkflowId(user.wallet.id));
+  await eventually(async () => (await workflow.describe()).status.name === 'COMPLETED', PATIENCE);
   const refused = await market.api('POST', '/orders', {
     buyer_id: other.id,
     seller_id: user.id,
@@ -176,18 +169,12 @@ test('a closed wallet is gone from the chain, its reserves are the sponsor’s, 
 
 test('a closing whose workflow was lost is finished from the wallet’s row', async () => {
   const user = await readyUser(market.api);
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  try {
-    const client = new Client({ connection, namespace: stack.temporal.namespace });
-    await client.workflow.getHandle(walletWorkflowId(user.wallet.id)).terminate('lost');
-    await sql`update wallets set closing_at = now() where id = ${user.wallet.id}`.execute(pool(orm));
-    const { taskQueuePrefix, network, paymentSource } = loadConfig(stack.env, 'worker');
-    const workflows = createWorkflowClient({ ...stack.temporal, taskQueuePrefix, network, paymentSource });
-    await workflows.ensureWallets([user.wallet.id]);
-    await workflows.close();
-  } finally {
-    await connection.close();
-  }
+  await stack.client.workflow.getHandle(walletWorkflowId(user.wallet.id)).terminate('lost');
+  await sql`update wallets set closing_at = now() where id = ${user.wallet.id}`.execute(pool(orm));
+  const { taskQueuePrefix, network, paymentSource } = loadConfig(stack.env, 'worker');
+  const workflows = createWorkflowClient({ ...stack.temporal, taskQueuePrefix, network, paymentSource });
+  await workflows.ensureWallets([user.wallet.id]);
+  await workflows.close();
   await eventually(async () => (await walletStatus(user)) === 'CLOSED', PATIENCE);
   expect((await rpc.account(user.wallet.address ?? '')).value).toBeNull();
 }, 240_000);

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
 import { autoPorts, freePort } from '../../cli/stack/ports.ts';
 import { temporaryFolder } from '../../cli/stack/folders.ts';
 import { startStack, type StackPids } from '../../cli/stack/stack.ts';
@@ -45,6 +46,8 @@ export interface TestStack {
   readonly env: Readonly<Record<string, string>>;
   readonly databaseUrls: { readonly owner: string; readonly app: string };
   readonly temporal: { readonly address: string; readonly namespace: string };
+  /** of the server and namespace that it started with; connects when it is used */
+  readonly client: Client;
   readonly database: Pick<TestDatabase, 'save' | 'restore'>;
   /** where every process writes its log */
   readonly logDirectory: string;
@@ -57,6 +60,12 @@ export interface TestStack {
     key?: string | null,
   ): Promise<Answer<T>>;
   createMarketplace(fields?: Body): Promise<TestMarketplace>;
+  /** a call of the sandbox's control API, `path` as in `/journal`. @throws Error when it does not answer 200 */
+  control<T = Body>(method: string, path: string, body?: unknown): Promise<T>;
+  /** switches a fault of the sandbox on */
+  fault(rule: Body): Promise<unknown>;
+  /** switches all faults off */
+  calm(): Promise<unknown>;
   pids(): StackPids;
   /** default SIGKILL: it dies on the spot */
   killWorker(signal?: NodeJS.Signals): Promise<void>;
@@ -99,9 +108,18 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
     ledgerMs: options.ledgerMs ?? 100,
     environment: { LOG_LEVEL: 'debug', ...options.environment },
   });
-  const request = caller(stack.apiUrl);
+  const client = new Client({
+    connection: Connection.lazy({ address: temporal.address }),
+    namespace: temporal.namespace,
+  });
+  const [request, sandbox] = [caller(stack.apiUrl), caller(`${stack.sandboxUrl}/control`)];
   const api: TestStack['api'] = (method, path, body, headers, key = stack.platformKey) =>
     request(key, method, path, body, headers);
+  const control: TestStack['control'] = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    const answer = await sandbox<T>(null, method, path, body);
+    if (answer.status !== 200) throw new Error(`${method} ${path} answered ${answer.status}: ${String(answer.body)}`);
+    return answer.body;
+  };
   let others = 1;
   return {
     apiUrl: stack.apiUrl,
@@ -110,6 +128,7 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
     env: stack.env,
     databaseUrls: { owner: database.ownerUrl, app: database.appUrl },
     temporal,
+    client,
     database,
     logDirectory: join(folder, 'logs'),
     api,
@@ -120,6 +139,9 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
       const call: Call = (...args) => request(body.api_key, ...args);
       return { id: body.id, apiKey: body.api_key, api: call };
     },
+    control,
+    fault: (rule) => control('POST', '/faults', rule),
+    calm: () => control('DELETE', '/faults'),
     pids: () => stack.pids(),
     killWorker: (signal = 'SIGKILL') => stack.stopService('worker', signal),
     startWorker: (environment = {}) => stack.start('worker', { name: 'worker', environment }),
@@ -131,6 +153,7 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
       return { kill: (signal = 'SIGKILL') => stack.stopService(name, signal) };
     },
     async stop() {
+      await client.connection.close();
       await stack.stop();
       await database.drop();
       await rm(folder, { recursive: true, force: true });
