@@ -222,6 +222,10 @@ export interface ChainReaderInput {
 /** Repair of a parked step. */
 export interface RepairRequest extends Origin {
   readonly reason: string | null;
+  /** of `adopt`: 64 hex digits */
+  readonly transaction_hash?: string;
+  /** of `payout_to`: what two persons decided is on its row, and checked there before anything moves */
+  readonly approval_id?: string;
 }
 /**
  * On every workflow that can park; each resolves when the row shows it. `retry`: try it again, the only one that the Temporal
@@ -236,10 +240,6 @@ export const repairUpdates = {
 } as const;
 
 /** What the workflow of a withdrawal or an adjustment starts with; `resume` starts it from its row, in mid-life. */
-  /** of `adopt`: 64 hex digits */
-  readonly transaction_hash?: string;
-  /** of `payout_to`: what two persons decided is on its row, and checked there before anything moves */
-  readonly approval_id?: string;
 export interface PaymentInput {
   readonly payment: PaymentRef;
   readonly task_queue_prefix: string;

@@ -74,10 +74,10 @@ export interface OrderRow {
   readonly waitingFor: WaitingFor | null;
   readonly operation: OperationView | null;
   readonly task: OperationTask | null;
-  /** the matter that parking the operation raised, while it is open */
-  readonly parking: { readonly id: string; readonly repairs: readonly Repair[] } | null;
   /** parts of which two persons decided that somebody else than its party is paid; of one party the last counts */
   readonly diversions: readonly Diversion[];
+  /** the matter that parking the operation raised, while it is open */
+  readonly parking: { readonly id: string; readonly repairs: readonly Repair[] } | null;
   readonly deadlines: DeadlineTerms;
   readonly dueTimes: DueTimes;
   readonly dueAt: Date | null;
@@ -131,9 +131,9 @@ const SELECT = sql`
       from milestones m where m.order_id = o.id) as milestones,
     coalesce((select t.offset_ms from test_clocks t where t.marketplace_id = o.marketplace_id), 0)::float8
       as "clockOffsetMs",
+    ${diversionsOf(sql`o.id`)} as diversions,
     (select json_build_object('id', a.id, 'repairs', a.allowed_repairs) from attention a where a.resource_id = o.id
       and a.cleared_at is null and a.detail->>'operation_id' = o.operation->>'id' limit 1) as parking,
-    ${diversionsOf(sql`o.id`)} as diversions,
     (select p.status = 'PAUSED' from marketplaces p where p.id = o.marketplace_id) as paused,
     extract(epoch from clock_timestamp())::float8 as "asOf"
   from orders o`;
