@@ -28,6 +28,7 @@ import type {
 import { orderWorkflowId } from '../../domain/workflow-ids.ts';
 import { refuse } from '../failure.ts';
 import { problemOf } from '../problem.ts';
+import { type Diversion, divertedTarget, diversionsOf } from './diversions.ts';
 
 export interface EscrowRecord {
   readonly id: string;
