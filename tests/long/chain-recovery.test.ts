@@ -5,17 +5,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
-import { pino } from 'pino';
-import type { Deps } from '../../activities/context.ts';
 import { createOrderActivities } from '../../activities/index.ts';
-import { createReconcileActivities } from '../../activities/wallets/reconcile.ts';
 import { withClient } from '../../cli/stack/postgres.ts';
-import { loadConfig } from '../../config/config.ts';
-import { openOrm } from '../../db/orm.ts';
-import { createDeps } from '../../worker/deps.ts';
 import { orderWakeSignal } from '../../workflows/messages.ts';
 import { asActivity } from '../support/activity.ts';
 import { expectCoherent } from '../support/coherent.ts';
+import { reconcileNow, withDeps } from '../support/deps.ts';
 import {
   type OrderBody,
   WAIT,
@@ -65,19 +60,7 @@ const rows = <T>(text: string, ...values: unknown[]): Promise<T[]> =>
 
 const lose = (orderId: string) => client.workflow.getHandle(`order/${orderId}`).terminate('lost');
 
-/** Runs activities in this process, over the stack's database and providers. */
-async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> {
-  const config = loadConfig(stack.env, 'worker');
-  const orm = await openOrm({ url: config.database.url, poolMax: 2 });
-  try {
-    return await work(createDeps(config, { orm, client, log: pino({ level: 'silent' }) }));
-  } finally {
-    await orm.close();
-  }
-}
-
-/** One look of what reconciles, at everything however young. */
-const reconcile = () => withDeps((deps) => createReconcileActivities(deps).reconcile({ older_than_s: 0 }));
+const reconcile = () => reconcileNow(stack, client);
 
 async function escrowed(): Promise<OrderBody> {
   const order = await createOrder(market.api, buyer, seller);
@@ -204,7 +187,7 @@ test('a step that a dying worker began on the row, unheard of in the history, is
     actor: null,
     reason: null,
   } as const;
-  await withDeps((deps) =>
+  await withDeps(stack, client, (deps) =>
     asActivity(workflowId, 1, () =>
       createOrderActivities(deps).beginOperation({ order_id: order.id, verb: 'escrow', ...operation }),
     ),
