@@ -21,7 +21,7 @@ export async function workflowBundle(): Promise<string> {
     () => false,
   );
   if (built) return path;
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(ROOT, 'workflows', 'index.ts'), logger: SILENT });
+  const code = await build();
   await mkdir(folder, { recursive: true });
   const draft = `${path}.${randomUUID()}`;
   await writeFile(draft, code);
@@ -49,6 +49,15 @@ async function contentHash(): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-const quiet = (): void => undefined;
-/** The bundler reports sizes; a failure is thrown anyway. */
-const SILENT = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet, error: quiet };
+/** @throws Error with what the bundler found: its own says only that there was something */
+async function build(): Promise<string> {
+  const found: string[] = [];
+  const quiet = (): void => undefined;
+  const error = (message: string): void => void found.push(message);
+  const logger = { log: quiet, trace: quiet, debug: quiet, info: quiet, warn: quiet, error };
+  try {
+    return (await bundleWorkflowCode({ workflowsPath: join(ROOT, 'workflows', 'index.ts'), logger })).code;
+  } catch (cause) {
+    throw new Error(`the workflows cannot be bundled\n${found.join('\n')}`, { cause });
+  }
+}
