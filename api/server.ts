@@ -29,7 +29,7 @@ export async function startApi(
   outside: Pick<ApiDeps, 'chainBalance' | 'chainDestination'> & { readonly payments: (orm: Orm) => PaymentProviders },
 ): Promise<Api> {
   const log = createLog({ level: config.logLevel, process: 'api' });
-  const orm = await openOrm({ url: config.database.url, poolMax: 20, applicationName: 'orchestrator-api' });
+  const orm = await openOrm({ ...config.database, poolMax: 20, applicationName: 'orchestrator-api' });
   const workflows = createWorkflowClient({
     ...config.temporal,
     taskQueuePrefix: config.taskQueuePrefix,

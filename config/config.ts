@@ -9,7 +9,12 @@ import { VARIABLES, type NeededBy, type Parsed, type VaultKey } from './variable
 type Secret = () => string;
 
 export interface Config {
-  readonly database: { readonly url: string; readonly listenUrl: string | null; readonly readUrl: string | null };
+  readonly database: {
+    readonly url: string;
+    readonly preparedStatements: boolean;
+    readonly listenUrl: string | null;
+    readonly readUrl: string | null;
+  };
   readonly temporal: { readonly address: string; readonly namespace: string };
   readonly network: 'sandbox' | 'testnet' | 'public';
   readonly stellar: {
@@ -137,6 +142,7 @@ function assemble(values: Parsed, servesSigning: boolean): Config {
   return {
     database: {
       url: values.DATABASE_URL,
+      preparedStatements: values.DATABASE_PREPARED_STATEMENTS,
       listenUrl: values.DATABASE_LISTEN_URL ?? null,
       readUrl: values.DATABASE_READ_URL ?? null,
     },

@@ -122,6 +122,11 @@ export const VARIABLES = {
     example: 'postgres://orchestrator_app_login:secret@127.0.0.1:5432/orchestrator',
     secret: true,
   }),
+  DATABASE_PREPARED_STATEMENTS: variable(
+    flag.default(true),
+    'Statements are parsed once per connection; `false` behind a pooler per transaction that does not keep them (PgBouncer before 1.21)',
+    { example: 'true' },
+  ),
   DATABASE_LISTEN_URL: variable(
     postgresUrl.optional(),
     'Direct host for LISTEN, same role; without it events are polled',

@@ -2,6 +2,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM, UnderscoreNamingStrategy, defineConfig } from '@mikro-orm/postgresql';
 import { ENTITIES } from './entities/index.ts';
+import { nameStatements } from './prepared.ts';
 
 export type Orm = MikroORM;
 
@@ -9,7 +10,13 @@ export type Orm = MikroORM;
  * Opens a pool on `url`. Serving processes pass the restricted role's URL; only `orchestrator migrate` passes the
  * owner's.
  */
-export async function openOrm(options: { url: string; poolMax?: number; applicationName?: string }): Promise<Orm> {
+export async function openOrm(options: {
+  url: string;
+  poolMax?: number;
+  applicationName?: string;
+  /** for processes that send the same statements over and over; not through every pooler */
+  preparedStatements?: boolean;
+}): Promise<Orm> {
   return MikroORM.init(
     defineConfig({
       clientUrl: options.url,
@@ -20,7 +27,10 @@ export async function openOrm(options: { url: string; poolMax?: number; applicat
       useBatchUpdates: false,
       forceUtcTimezone: true,
       pool: { min: 0, max: options.poolMax ?? 10 },
-      driverOptions: { application_name: options.applicationName ?? 'orchestrator' },
+      driverOptions: {
+        application_name: options.applicationName ?? 'orchestrator',
+        ...(options.preparedStatements === true ? { onPoolCreated: nameStatements } : {}),
+      },
       migrations: {
         path: new URL('./migrations', import.meta.url).pathname,
         emit: 'ts',

@@ -43,7 +43,7 @@ export async function startWorker(config: Config): Promise<RunningWorker> {
   const log = createLog({ level: config.logLevel, process: 'worker' });
   installRuntime(log);
   await checkNetwork(config, log);
-  const orm = await openOrm({ url: config.database.url, poolMax: POOL_MAX, applicationName: 'orchestrator-worker' });
+  const orm = await openOrm({ ...config.database, poolMax: POOL_MAX, applicationName: 'orchestrator-worker' });
   const connection = await NativeConnection.connect({ address: config.temporal.address }).catch(
     async (error: unknown) => {
       await orm.close();
