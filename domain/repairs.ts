@@ -2,7 +2,6 @@
 import type { Reason } from './reasons.ts';
 import type { PartyName } from './statuses.ts';
 
-/** `adopt` is named by the API's contract; no step offers it yet. */
 export const REPAIRS = ['retry', 'adopt', 'give_up', 'payout_to'] as const;
 export type Repair = (typeof REPAIRS)[number];
 
@@ -33,6 +32,7 @@ export const repairsFor = (
   { mustLand, payee }: { readonly mustLand: boolean; readonly payee: UnpaidPayee | null },
 ): Repair[] => [
   'retry',
+  'adopt',
   ...(!mustLand && BEFORE_SIGNATURE.some((one) => one === reason) ? (['give_up'] as const) : []),
   ...(payee === null ? [] : (['payout_to'] as const)),
 ];

@@ -12,6 +12,7 @@ import { isCommitted } from '../domain/dispute/decision.ts';
 import { isDisputeOver } from '../domain/dispute/machine.ts';
 import type { DisputeState } from '../domain/dispute/shapes.ts';
 import { REPAIRS } from '../domain/repairs.ts';
+import { createAdopting } from './adopting.ts';
 import { type ChainDriver, type ChainPart, type Dead, createChainDriver } from './chain-driver.ts';
 import { createClock } from './clock.ts';
 import { asRefusal } from './failure.ts';
@@ -37,6 +38,7 @@ const GIVEN_UP: Dead = { reason: 'CANCELED', detail: 'given up before anything w
 
 export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): Promise<void> {
   const { db, compensation } = activitiesOf(task_queue_prefix);
+  const adopt = createAdopting(task_queue_prefix);
   const life = createLife();
   const { current, settled } = life;
   // What was read before another step wrote is out of date when that step was heard of first.
@@ -55,7 +57,10 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     park: async ({ operation_id: _operation, ...why }) => settled(await db.parkDispute({ dispute_id, ...why })),
     unpark: async () => settled(await db.unparkDispute({ dispute_id })),
     isDiverted: (index) => current().parts.some((part) => part.index === index && part.diverted === true),
-    carryOut: async (_repair, { approval_id = '' }) => settled(await db.divertDecision({ dispute_id, approval_id })),
+    carryOut: async (repair, request, { parts }) => {
+      if (repair === 'adopt') await adopt(request, parts);
+      else settled(await db.divertDecision({ dispute_id, approval_id: request.approval_id ?? '' }));
+    },
   });
   listen(dispute_id, { db, driver, life, load });
 

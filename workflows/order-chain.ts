@@ -6,6 +6,7 @@ import { ApplicationFailure, sleep } from '@temporalio/workflow';
 import type { OrderActivities } from '../activities/index.ts';
 import type { OperationTarget, OrderState } from '../domain/order/shapes.ts';
 import type { OrderVerb } from '../domain/statuses.ts';
+import { createAdopting } from './adopting.ts';
 import { type ChainDriver, type ChainPart, type Run, createChainDriver } from './chain-driver.ts';
 import { asRefusal } from './failure.ts';
 import type { DeliverRequest, OrderInput, VerbRequest } from './messages.ts';
@@ -104,6 +105,7 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
   const { input, db, compensation, signatures, settled } = context;
   const { order_id, task_queue_prefix } = input;
   const control = createStepControl();
+  const adopt = createAdopting(task_queue_prefix);
   const driver = createChainDriver({
     task_queue_prefix,
     control,
@@ -112,7 +114,10 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
     park: async (why) => settled(await db.parkOperation({ order_id, ...why })),
     unpark: async (operation_id) => settled(await db.unparkOperation({ order_id, operation_id })),
     isDiverted: (index) => targets().some((target) => target.index === index && target.diverted === true),
-    carryOut: async (_repair, { approval_id = '' }) => settled(await db.divertPayout({ order_id, approval_id })),
+    carryOut: async (repair, request, { parts }) => {
+      if (repair === 'adopt') await adopt(request, parts);
+      else settled(await db.divertPayout({ order_id, approval_id: request.approval_id ?? '' }));
+    },
   });
   const targets = (): readonly OperationTarget[] => context.state()?.operation?.targets ?? [];
 

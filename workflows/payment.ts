@@ -19,6 +19,7 @@ import type { PaymentRowActivities } from '../activities/withdrawals/index.ts';
 import { isDue, isOver } from '../domain/payment/machine.ts';
 import type { PaymentState } from '../domain/payment/shapes.ts';
 import { REASON_TABLE, isReason } from '../domain/reasons.ts';
+import { createAdopting } from './adopting.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import {
@@ -37,6 +38,7 @@ const ATTENTION = defineSearchAttributeKey('Attention', 'BOOL');
 const CREATION_LIMIT = '1 minute';
 /** Money that waits to be paid out, behind releases. */
 const PRIORITY = 2;
+const STEP = 'pay';
 
 export const withdrawal = (input: PaymentInput): Promise<void> => payment(input);
 export const adjustment = (input: PaymentInput): Promise<void> => payment(input);
@@ -53,6 +55,9 @@ async function payment(input: PaymentInput): Promise<void> {
   const { id: payment_id } = input.payment;
   const life: Life = { state: null, retried: false, changes: 0 };
   const { db, compensation } = activitiesOf(input);
+  const intent = { kind: 'PAY', payment: input.payment } as const;
+  const adopting = createAdopting(input.task_queue_prefix);
+  const adopt = (request: RepairRequest): Promise<void> => adopting(request, [{ intent, step: STEP }]);
   const settled = (next: PaymentState): void => {
     // What is over stays so, in whatever order the steps report.
     if (life.state !== null && isOver(life.state.status)) return;
@@ -68,7 +73,7 @@ async function payment(input: PaymentInput): Promise<void> {
       if (changes === life.changes) return settled(row);
     }
   };
-  listen(payment_id, { life, db, settled, load });
+  listen(payment_id, { life, db, settled, load, adopt });
 
   if (input.resume === true) await load();
   else if (!(await condition(() => life.state !== null, CREATION_LIMIT, { summary: 'it was not created' }))) return;
@@ -85,8 +90,8 @@ async function payment(input: PaymentInput): Promise<void> {
   async function pay(): Promise<void> {
     try {
       const outcome = await executeOnChain({
-        intent: { kind: 'PAY', payment: input.payment },
-        step: 'pay',
+        intent,
+        step: STEP,
         operation_id: life.state?.operation.id ?? null,
         priority: PRIORITY,
         task_queue_prefix: input.task_queue_prefix,
@@ -122,10 +127,11 @@ interface Listening {
   readonly db: Worded<PaymentRowActivities>;
   readonly settled: (next: PaymentState) => void;
   readonly load: () => Promise<void>;
+  readonly adopt: (request: RepairRequest) => Promise<void>;
 }
 
 /** Whether the row allows a verb is judged under its lock, by the activity: two updates delivered together both come here. */
-function listen(payment_id: string, { life, db, settled, load }: Listening): void {
+function listen(payment_id: string, { life, db, settled, load, adopt }: Listening): void {
   const answer = async (work: Promise<PaymentState>) => {
     try {
       const next = await work;
@@ -150,19 +156,25 @@ function listen(payment_id: string, { life, db, settled, load }: Listening): voi
   setHandler(createPaymentUpdate, (request) => answer(db.createPayment(request)));
   setHandler(approvePaymentUpdate, (request) => answer(db.approvePayment(request)));
   setHandler(cancelPaymentUpdate, (request) => answer(db.cancelPayment(request)));
-  setHandler(
-    repairUpdates.retry,
-    async (_request: RepairRequest) => {
-      life.retried = true;
-      await condition(() => !life.retried);
-    },
-    {
-      validator: (_request: RepairRequest) => {
-        if (life.state?.operation.status !== 'PARKED')
-          throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
-      },
-    },
-  );
+  const validator = (_request: RepairRequest): void => {
+    if (life.state?.operation.status !== 'PARKED')
+      throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
+  };
+  const retry = async (_request: RepairRequest): Promise<void> => {
+    life.retried = true;
+    await condition(() => !life.retried);
+  };
+  const adoptAndRetry = async (request: RepairRequest): Promise<void> => {
+    try {
+      await adopt(request);
+    } catch (error) {
+      throw asRefusal(error) ?? error;
+    }
+    // Another repair was faster: the step runs, or has run.
+    if (life.state?.operation.status === 'PARKED') await retry(request);
+  };
+  setHandler(repairUpdates.retry, retry, { validator });
+  setHandler(repairUpdates.adopt, adoptAndRetry, { validator });
 }
 
 function activitiesOf(input: PaymentInput) {

@@ -6,6 +6,7 @@ import { formatAmount } from '../../domain/money.ts';
 import { isOver } from '../../domain/payment/machine.ts';
 import type { PaymentState } from '../../domain/payment/shapes.ts';
 import { type Reason, isReason } from '../../domain/reasons.ts';
+import type { Repair } from '../../domain/repairs.ts';
 import { paymentWorkflowId } from '../../domain/workflow-ids.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
 import { releaseLease } from '../chain/leases.ts';
@@ -27,6 +28,9 @@ import {
   stepKey,
   typeOf,
 } from './row.ts';
+
+/** Canceling is a verb of its own. */
+const PAYMENT_REPAIRS: readonly Repair[] = ['retry', 'adopt'];
 
 const origin = ({ operation }: PaymentRow) => ({ request_id: operation.request_id, actor: null });
 
@@ -117,7 +121,7 @@ async function park(
     workflowId: paymentWorkflowId(resource),
     reason,
     detail: { detail },
-    allowedRepairs: ['retry'],
+    allowedRepairs: PAYMENT_REPAIRS,
   });
   const patch = { operation: { ...payment.operation, status: 'PARKED' as const } };
   return stateOf(await changePayment(trx, payment, patch, origin(payment)));

@@ -158,12 +158,12 @@ async function* driven(asked: 'refund' | 'resolve'): Case {
   yield;
   const parked = await untilOperation(api, subject, 'PARKED');
   expect(parked).toMatchObject({ status, allowed: [], operation: { verb: asked } });
-  expect(parked.attention).toMatchObject({ reason: 'RESOLUTION_STUCK', allowed_repairs: ['retry'] });
+  expect(parked.attention).toMatchObject({ reason: 'RESOLUTION_STUCK', allowed_repairs: ['retry', 'adopt'] });
   expect(await balance(api, buyer.id)).toMatchObject(IN_ESCROW);
   const died = ['OPEN_DISPUTE CONFIRMED', ...['DEAD', 'FAILED', 'FAILED'].map((end) => `RESOLVE_DISPUTE ${end}`)];
   expect((await sentFor(stack, orderId)).slice(2)).toEqual(died);
   yield;
-  expect((await repair(api, parked, 'give_up')).body).toMatchObject({ code: 'INVALID_STATE', allowed: ['retry'] });
+  expect((await repair(api, parked, 'give_up')).body).toMatchObject({ code: 'INVALID_STATE', allowed: ['retry', 'adopt'] });
   await repair(api, parked, 'retry');
   await untilOperation(api, subject, 'SUCCEEDED');
   await until(api, `/orders/${orderId}`, (order) => order.status === 'CLOSED');

@@ -81,7 +81,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
         status: 'ESCROW_FUNDING',
         allowed: ['cancel'],
         operation: { verb: 'fund', transaction_hash: null },
-        attention: { reason: 'ENVELOPE_REJECTED', allowed_repairs: ['retry', 'give_up'] },
+        attention: { reason: 'ENVELOPE_REJECTED', allowed_repairs: ['retry', 'adopt', 'give_up'] },
       });
       expect(await balance(api, buyer.id)).toEqual({ ...before, at: expect.any(String) });
       expect(await fired()).toContain(name);
@@ -124,11 +124,18 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
     });
     expect(parked.attention).toMatchObject({ reason: 'ENVELOPE_REJECTED' });
 
-    const repair = (action: string) =>
-      api('POST', `/attention/${parked.attention?.id}/repair`, { action, reason: 'we do without' }, WAIT);
+    const repair = (body: object) => api('POST', `/attention/${parked.attention?.id}/repair`, body, WAIT);
     const giveUp = (headers: Record<string, string>) =>
       api('POST', `/attention/${parked.attention?.id}/repair`, { action: 'give_up' }, headers);
-    expect(await repair('adopt')).toMatchObject({ status: 409, body: { allowed: ['retry', 'give_up'] } });
+    expect(await repair({ action: 'payout_to', address: stack.env['SPONSOR_ADDRESS'] })).toMatchObject({
+      status: 409,
+      body: { allowed: ['retry', 'adopt', 'give_up'] },
+    });
+    // Nobody's word is taken for what landed.
+    expect(await repair({ action: 'adopt', transaction_hash: 'ab'.repeat(32) })).toMatchObject({
+      status: 422,
+      body: { errors: [{ pointer: '/transaction_hash' }] },
+    });
     const key = { 'idempotency-key': `repair-${parked.attention?.id}` };
     expect((await giveUp(key)).status).toBe(202);
     // The same call again, after its answer: it attaches to what was asked for.
@@ -138,7 +145,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
       attention: null,
       operation: { verb: 'escrow', status: 'FAILED', error: { detail: expect.stringMatching(/^given up/) } },
     });
-    expect(await repair('retry')).toMatchObject({ status: 409 });
+    expect(await repair({ action: 'retry' })).toMatchObject({ status: 409 });
     await calm();
     expect((await verb(api, order.id, 'escrow')).body).toMatchObject({ status: 'ESCROW_FUNDING' });
   }, 180_000);

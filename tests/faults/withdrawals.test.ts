@@ -100,7 +100,7 @@ test('what only an operator can help is parked: retried when it is mended, or ca
     await eventually(async () => (await shown(id)).operation.status === 'PARKED', PATIENCE);
     expect(await shown(id)).toMatchObject({
       status: 'APPROVED',
-      attention: { reason: 'BOOKS_DIFFER', allowed_repairs: ['retry'] },
+      attention: { reason: 'BOOKS_DIFFER', allowed_repairs: ['retry', 'adopt'] },
     });
   }
   await rows(stack, `update payments set asset = 'USDC' where id in ($1, $2)`, [first, second]);
