@@ -14,6 +14,7 @@ import { createRaiseFeeActivity } from './signing/raise-fee.ts';
 import { createAcceptSignatureActivity, createOpenRequestActivity } from './signing/requests-open.ts';
 import { createWatchRequestActivity } from './signing/requests-watch.ts';
 import { createSignActivity } from './signing/sign.ts';
+import { createSurplusActivities } from './surplus/index.ts';
 import { createPaymentRowActivities } from './withdrawals/index.ts';
 
 /** Queue `orders`: short database work, most of it as local activities. */
@@ -25,6 +26,7 @@ export const createOrderActivities = (deps: Deps) => ({
   ...createForeignBooking(deps),
   ...createPaymentRowActivities(deps),
   ...createDisputeActivities(deps),
+  ...createSurplusActivities(deps),
 });
 /** Queue `escrow-api`: what calls the escrow gateway's REST API. */
 export const createEscrowApiActivities = (deps: Deps) => ({

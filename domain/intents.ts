@@ -32,6 +32,8 @@ export type Intent =
       /** what there is to share, stroops, as the preparation found it on the contract; set there */
       readonly base?: string;
     }
+  /** what is left when the order is over, to the address that two persons agreed on */
+  | { readonly kind: 'WITHDRAW_SURPLUS'; readonly orderId: string; readonly approvalId: string }
   | { readonly kind: 'PAY'; readonly payment: PaymentRef }
   | { readonly kind: 'PROVISION_WALLETS'; readonly batchId: string }
   /** `assets` are codes: those whose trustline is missing, and those whose trustline is there */
@@ -63,6 +65,8 @@ export function intentSummary(intent: Intent): string {
       return `open the dispute about ${partWords(intent.milestoneIndex, 'the escrow')} on chain`;
     case 'RESOLVE_DISPUTE':
       return `share out ${partWords(intent.milestoneIndex, 'the escrow')} between the parties`;
+    case 'WITHDRAW_SURPLUS':
+      return 'pay out what is left in the escrow';
     case 'PAY':
       return `pay the ${intent.payment.type}`;
     case 'PROVISION_WALLETS':
@@ -78,9 +82,10 @@ export function intentSummary(intent: Intent): string {
 const partWords = (index: number | null, whole: string): string => (index === null ? whole : `milestone ${index + 1}`);
 
 /**
- * Escrow envelopes usually come from the REST gateway, whose rate limit its task queue keeps; classic ones we build
- * ourselves. Both queues serve the activity, so that orders in flight survive a change of the gateway.
+ * Escrow envelopes usually come from the REST gateway, whose rate limit its task queue keeps; classic ones, and what its API
+ * has no route for, we build ourselves. Both queues serve the activity, so that orders in flight survive a change of the
+ * gateway.
  */
 export function prepareQueue(intent: Intent): 'escrow-api' | 'chain' {
-  return 'orderId' in intent ? 'escrow-api' : 'chain';
+  return 'orderId' in intent && intent.kind !== 'WITHDRAW_SURPLUS' ? 'escrow-api' : 'chain';
 }

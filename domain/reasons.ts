@@ -35,6 +35,7 @@ export const REASONS = [
   'PROVIDER_UNAVAILABLE',
   'CANCELED',
   'RESOLUTION_STUCK',
+  'SURPLUS',
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
@@ -91,6 +92,7 @@ export const REASON_TABLE: Record<Reason, ReasonRow> = {
   PROVIDER_UNAVAILABLE: row(503, 'wait', 'An outside service does not answer; what needs it waits', true),
   CANCELED: row(422, 'dead', 'It was given up before anything was signed'),
   RESOLUTION_STUCK: row(422, 'operator', 'A dispute is open on chain and its resolution keeps failing'),
+  SURPLUS: row(422, 'operator', 'Money is left in the contract of an order that is over'),
 };
 
 export const isReason = (value: unknown): value is Reason => (REASONS as readonly unknown[]).includes(value);

@@ -5,6 +5,8 @@ export const disputeWorkflowId = (disputeId: string): string => `dispute/${dispu
 /** `withdrawal/{id}` and `adjustment/{id}` */
 export const paymentWorkflowId = (payment: { readonly type: string; readonly id: string }): string =>
   `${payment.type}/${payment.id}`;
+/** one per contract that holds something when its order is over */
+export const surplusWorkflowId = (escrowId: string): string => `surplus/${escrowId}`;
 export const walletWorkflowId = (walletId: string): string => `wallet/${walletId}`;
 export const provisionerWorkflowId = (network: string): string => `provisioner/${network}`;
 export const chainReaderWorkflowId = (network: string): string => `chain-reader/${network}`;

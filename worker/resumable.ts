@@ -5,8 +5,14 @@
 import type { SearchAttributePair } from '@temporalio/common';
 import { type RawBuilder, sql } from 'kysely';
 import type { Deps } from '../activities/context.ts';
-import { disputeWorkflowId, orderWorkflowId, paymentWorkflowId, walletWorkflowId } from '../domain/workflow-ids.ts';
-import type { DisputeInput, OrderInput, PaymentInput, WalletInput } from '../workflows/messages.ts';
+import {
+  disputeWorkflowId,
+  orderWorkflowId,
+  paymentWorkflowId,
+  surplusWorkflowId,
+  walletWorkflowId,
+} from '../domain/workflow-ids.ts';
+import type { DisputeInput, OrderInput, PaymentInput, SurplusInput, WalletInput } from '../workflows/messages.ts';
 import { orderWakeSignal, rowWakeSignal, walletWakeSignal } from '../workflows/messages.ts';
 import { ORDER_ID, WALLET_ID } from '../workflows/search-attributes.ts';
 
@@ -76,4 +82,12 @@ export const RESUMABLE: readonly Resumable[] = [
   },
   payment('withdrawal'),
   payment('adjustment'),
+  {
+    type: 'surplus',
+    workflowId: surplusWorkflowId,
+    table: 'surpluses',
+    open: sql`settled_at is null`,
+    input: (id, { taskQueuePrefix }): SurplusInput => ({ escrow_id: id, task_queue_prefix: taskQueuePrefix }),
+    wake: [rowWakeSignal.name],
+  },
 ];

@@ -153,7 +153,13 @@ export const assignDisputeUpdate = defineUpdate<DisputeAnswer, [AssignDispute]>(
 export const withdrawDisputeUpdate = defineUpdate<DisputeAnswer, [WithdrawDispute]>('withdraw');
 export const resolveDisputeUpdate = defineUpdate<DisputeAnswer, [ResolveDispute]>('resolve');
 
-/** The row of a dispute or a payment may have moved without its workflow, or its marketplace goes on: look again. */
+/** What the workflow of a surplus starts with: its row exists. */
+export interface SurplusInput {
+  readonly escrow_id: string;
+  readonly task_queue_prefix: string;
+}
+
+/** The row of a dispute, payment or surplus may have moved without its workflow, or its marketplace goes on: look again. */
 export const rowWakeSignal = defineSignal<[]>('wake');
 
 export interface WalletInput {

@@ -77,6 +77,8 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
       if (operation === null || run === undefined) return;
       await run({ operation_id: operation.id, request_id: null, actor: null, reason: null, cause: 'API' });
     },
+    /** It is over, and its contract still holds something. */
+    startSurplus: () => compensation.startSurplus({ order_id }),
     bookForeign: async (transaction_hash: string) => {
       await compensation.bookForeignTransaction({ order_id, transaction_hash });
     },

@@ -96,6 +96,7 @@ export async function order(input: OrderInput): Promise<void> {
   } else if (!(await condition(() => life.state !== null, CREATION_LIMIT, { summary: 'it was not created' }))) return;
 
   await Promise.all([live(life, operations, gate), watchDeadlines(life, operations, gate)]);
+  if (life.state?.surplus === true) await operations.startSurplus();
   await condition(allHandlersFinished);
 }
 

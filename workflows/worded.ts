@@ -46,6 +46,13 @@ const WORDS = {
   unparkPayment: 'take the parked step up again',
   failPayment: 'compensate: nothing was paid, the money is available again',
 
+  startSurplus: 'money is left in the contract: somebody has to say where it goes',
+  lookAtSurplus: 'book what came in, and see what is left in the contract',
+  takeSurplusApproval: 'two persons agree: pay it out',
+  dropSurplusApproval: 'compensate: nothing was paid, the two persons are asked anew',
+  parkSurplus: 'park: an operator has to look',
+  unparkSurplus: 'take the parked step up again',
+
   createUser: 'write the user and his wallet',
   changeUser: 'change the user',
   loadWallet: 'read the wallet',

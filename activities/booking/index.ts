@@ -4,7 +4,9 @@ import type { OrderState } from '../../domain/order/shapes.ts';
 import type { Landed } from '../chain/look.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
+import { refuse } from '../failure.ts';
 import { bookDecided, disputeOf } from '../disputes/resolution.ts';
+import { bookSurplus, surplusOf } from '../surplus/payout.ts';
 import { bookPaid } from '../withdrawals/operation.ts';
 import {
   bookApproved,
@@ -30,6 +32,11 @@ export async function bookLanded(
     await bookDecided(trx, deps, dispute, stored, landed);
     return null;
   }
+  const surplus = surplusOf(stored);
+  if (surplus !== null) {
+    await bookSurplus(trx, deps, surplus, stored, landed);
+    return null;
+  }
   switch (intent.kind) {
     case 'DEPLOY_ESCROW':
       return bookDeployed(trx, intent.orderId, stored, landed);
@@ -44,6 +51,8 @@ export async function bookLanded(
     case 'RELEASE':
     case 'RESOLVE_DISPUTE':
       return bookSettled(trx, deps, intent.orderId, stored, landed);
+    case 'WITHDRAW_SURPLUS':
+      throw refuse('BOOKS_DIFFER', `${stored.intentKey} does not pay out a surplus`);
     case 'ADD_TRUSTLINES':
       await bookRepaired(trx, intent.walletId);
       return null;

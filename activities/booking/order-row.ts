@@ -28,6 +28,7 @@ import type {
 import { orderWorkflowId } from '../../domain/workflow-ids.ts';
 import { refuse } from '../failure.ts';
 import { problemOf } from '../problem.ts';
+import { openSurplus } from '../surplus/opening.ts';
 import { type Diversion, divertedTarget, diversionsOf } from './diversions.ts';
 
 export interface EscrowRecord {
@@ -306,7 +307,9 @@ export async function changeOrder(
   };
   if (events.length + others.length === 0) await changeOrderQuietly(trx, order.id, change);
   else await recordEvents(trx, order, await changedOrder(trx, order.id, change), origin, { events, others });
-  return stateOf(changed);
+  const left =
+    patch.status === 'CLOSED' && order.escrow !== null && (await openSurplus(trx, order.id, 'LEFT')) !== null;
+  return { ...stateOf(changed), ...(left ? { surplus: true } : {}) };
 }
 
 /** A patch without what it leaves as it is. */

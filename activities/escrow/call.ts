@@ -1,6 +1,6 @@
 /** From an intent to the exact call on the contract: every amount and address comes from our rows, at each preparation. */
 import type { Sql } from '../../db/sql.ts';
-import type { EscrowCall } from '../../domain/chain.ts';
+import type { Distribution, EscrowCall } from '../../domain/chain.ts';
 import type { EscrowIntent } from '../../domain/intents.ts';
 import { DESCRIPTION_MAX, TITLE_MAX } from '../../domain/limits.ts';
 import type { EscrowWallets, WalletRef } from '../../domain/order/shapes.ts';
@@ -9,6 +9,7 @@ import { type EscrowRecord, type OrderRow, escrowOf, readOrder } from '../bookin
 import { partOf } from '../booking/order-settlement.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
+import { agreedPayout } from '../surplus/payout.ts';
 import { payeesOf, receiverOf, sharesOf } from './payees.ts';
 import { completeRoles } from './roles.ts';
 
@@ -30,7 +31,10 @@ export async function resolveCall(db: Sql, deps: Deps, asked: EscrowIntent): Pro
   if (wallets === null) return null;
   const complete = { ...order, escrow: { ...escrow, wallets } };
   const intent = await withBase(deps, complete, asked);
-  const [signer, call] = callOf(deps, intent, complete, wallets);
+  const [signer, call] =
+    intent.kind === 'WITHDRAW_SURPLUS'
+      ? withdrawal(complete, wallets, await agreedPayout(db, intent))
+      : callOf(deps, intent, complete, wallets);
   return { call, order: complete, escrow: complete.escrow, signer, intent };
 }
 
@@ -48,9 +52,19 @@ async function withBase({ rpc, network }: Deps, order: OrderRow, intent: EscrowI
   return { ...intent, base: base.toString() };
 }
 
+/** All or some of what is left, to one address. */
+function withdrawal(order: OrderRow, wallets: EscrowWallets, payout: Distribution): [WalletRef, EscrowCall] {
+  const signer = wallets.dispute_resolver;
+  const { contractId } = escrowOf(order);
+  if (contractId === null) throw refuse('INVALID_STATE', `order ${order.id} has no contract`);
+  const type = order.hasMilestones ? 'MULTI_RELEASE' : 'SINGLE_RELEASE';
+  const source = signer.address;
+  return [signer, { fn: 'withdraw_remaining_funds', type, contractId, source, distributions: [payout] }];
+}
+
 function callOf(
   deps: Deps,
-  intent: EscrowIntent,
+  intent: Exclude<EscrowIntent, { kind: 'WITHDRAW_SURPLUS' }>,
   order: OrderRow,
   wallets: EscrowWallets,
 ): [signer: WalletRef, call: EscrowCall] {

@@ -5,14 +5,14 @@
 import { sql } from 'kysely';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import type { Movement } from '../../domain/chain.ts';
-import { chainReaderWorkflowId, orderWorkflowId } from '../../domain/workflow-ids.ts';
+import { chainReaderWorkflowId } from '../../domain/workflow-ids.ts';
 import type { HistoryHead } from '../../providers/chain/port.ts';
-import { foreignTransactionSignal } from '../../workflows/messages.ts';
 import { clearAttention, raiseAttention } from '../attention.ts';
 import { ownMovements } from '../booking/classify.ts';
 import { type Recording, record } from '../booking/movements.ts';
-import type { Deps } from '../context.ts';
-import { signalIfOpen } from '../wallets/wake.ts';
+import type { Deps, NetworkSettings } from '../context.ts';
+import { openSurplus } from '../surplus/opening.ts';
+import { tellOfForeign } from '../surplus/wake.ts';
 import { ledgerOf } from './position.ts';
 
 /** Horizon's page limit. */
@@ -26,7 +26,7 @@ export interface Position {
   readonly ledger: number;
 }
 
-export interface ReadStep {
+interface ReadStep {
   readonly position: Position;
   /** nothing more is there now */
   readonly complete: boolean;
@@ -53,7 +53,7 @@ export interface Reader {
 }
 
 /** What the reader needs of the process it runs in. */
-export type ReaderDeps = Pick<Deps, 'orm' | 'network' | 'history' | 'client' | 'log'>;
+type ReaderDeps = Pick<Deps, 'orm' | 'network' | 'history' | 'client' | 'taskQueuePrefix' | 'log'>;
 
 export function createReader(deps: ReaderDeps): Reader {
   const { orm, network, history } = deps;
@@ -86,7 +86,7 @@ export function createReader(deps: ReaderDeps): Reader {
     const to = { cursor: page.cursor, ledger: Math.max(from.ledger, passed) };
     if (to.cursor === from.cursor && to.ledger === from.ledger)
       return { position: from, complete: page.complete, stored: [] };
-    const done = await inTransaction(orm, (trx) => store(trx, network.name, from, to, page.movements));
+    const done = await inTransaction(orm, (trx) => store(trx, network, from, to, page.movements));
     // Somebody else reads too (an attempt that was given up still runs): go on from where the row is.
     if (done === null) return { position: await position(), complete: false, stored: [] };
     for (const foreign of done.foreign) await reportForeign(deps, foreign);
@@ -109,23 +109,36 @@ interface Owner {
 }
 
 /** Keeps what is ours and moves the cursor, all or nothing. @returns null when the cursor is not where we came from */
-async function store(trx: Sql, network: string, from: Position, to: Position, page: readonly Movement[]) {
+async function store(trx: Sql, network: NetworkSettings, from: Position, to: Position, page: readonly Movement[]) {
   // Accounts are created with nothing.
   const movements = page.filter(({ amount }) => amount > 0n);
-  const { moved, owners, ours } = await storeObserved(trx, network, from, to, movements);
+  const { moved, owners, ours } = await storeObserved(trx, network.name, from, to, movements);
   if (!moved) return null;
   const foreign: Foreign[] = [];
   const recordings: Recording[] = [];
   for (const { address, escrow_id, order_id } of owners) {
     if (escrow_id === null || order_id === null) continue;
-    const own = ownMovements(address, movements);
+    const own = ownMovements(address, movements).filter(({ movement }) => settles(network, movement));
     const resource = { type: 'order', id: order_id };
     recordings.push(...own.map((movement) => ({ ownerId: escrow_id, movement, kind: 'ESCROW' as const, resource })));
     const strange = own.map(({ movement }) => movement.transactionHash).filter((hash) => !ours.includes(hash));
     for (const hash of new Set(strange)) foreign.push({ orderId: order_id, hash });
   }
-  await record(trx, network, recordings);
+  await record(trx, network.name, recordings);
+  await openSurpluses(trx, foreign);
   return { addresses: owners.map(({ address }) => address), foreign };
+}
+
+/** A contract's other tokens, worthless ones among them, are nobody's matter (F40). */
+const settles = ({ assets }: NetworkSettings, { asset }: Movement): boolean =>
+  assets.some(({ code, issuer }) => code === asset.code && issuer === asset.issuer);
+
+/** An order that is being closed now is waited for: either it sees the movement, or its closing is seen here. */
+async function openSurpluses(trx: Sql, foreign: readonly Foreign[]): Promise<void> {
+  const orderIds = [...new Set(foreign.map(({ orderId }) => orderId))].sort();
+  if (orderIds.length === 0) return;
+  await sql`select id from orders where id = any(${orderIds}::text[]) order by id for share`.execute(trx);
+  for (const orderId of orderIds) await openSurplus(trx, orderId, 'SEEN');
 }
 
 /**
@@ -180,21 +193,10 @@ const observedRow = (movement: Movement) => ({
   closed_at: movement.closedAt,
 });
 
-/** Tells the order; idempotent there by the hash. What a crash leaves untold, reconcile tells again. */
+/** Tells whose it is to book; idempotent there by the hash. What a crash leaves untold, reconcile tells again. */
 async function reportForeign(deps: ReaderDeps, { orderId, hash }: Foreign): Promise<void> {
   deps.log.warn({ order_id: orderId, transaction_hash: hash }, 'contract.foreign_transaction');
-  const open = await signalIfOpen(deps.client, orderWorkflowId(orderId), foreignTransactionSignal, [
-    { transaction_hash: hash },
-  ]);
-  if (open) return;
-  // The order is over: what lies on its contract now has to be paid out by somebody.
-  await raiseAttention(pool(deps.orm), {
-    marketplaceId: null,
-    resource: { type: 'order', id: orderId },
-    workflowId: orderWorkflowId(orderId),
-    reason: 'BOOKS_DIFFER',
-    detail: { transaction_hash: hash },
-  });
+  await tellOfForeign(deps, orderId, hash);
 }
 
 /** Attention while the history is not to be trusted; clears itself. */

@@ -8,6 +8,8 @@ import { raiseAttention } from '../attention.ts';
 import { freeOrphanedLeases } from '../chain/leases.ts';
 import type { Deps } from '../context.ts';
 import { tellOrders, wakeDisputes } from '../disputes/wake.ts';
+import { UNBOOKED } from '../surplus/opening.ts';
+import { wakeSurpluses } from '../surplus/wake.ts';
 import { wakePayments } from '../withdrawals/wake.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { watchSponsor } from './sponsor.ts';
@@ -30,6 +32,7 @@ export interface ReconcileResult {
   readonly disputes_waiting: number;
   readonly disputes_untold: number;
   readonly trustlines_missing: number;
+  readonly surpluses_waiting: number;
 }
 
 export function createReconcileActivities(deps: Deps) {
@@ -49,6 +52,7 @@ export function createReconcileActivities(deps: Deps) {
         disputes_waiting: await wakeDisputes(deps, older_than_s),
         disputes_untold: await tellOrders(deps, older_than_s),
         trustlines_missing: (await whileReachable(deps, () => checkTrustlines(deps))) ?? 0,
+        surpluses_waiting: await wakeSurpluses(deps, older_than_s),
       };
       await whileReachable(deps, () => watchSponsor(deps));
       if (Object.values(result).some((found) => found > 0))
@@ -193,16 +197,14 @@ async function wakeClosings(deps: Deps, graceS: number): Promise<number> {
   return rows.length;
 }
 
-/** Movements on our contracts in transactions that are not ours, and that no order has booked. */
+/** Movements on our contracts in transactions that are not ours, and that no open order has booked. */
 async function remindForeign(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ order_id: string; transaction_hash: string }>`
     select distinct e.order_id, m.transaction_hash from movements m
     join escrows e on e.id = m.owner_id
     join orders o on o.id = e.order_id and o.status <> 'CLOSED'
     where m.created_at < now() - make_interval(secs => ${graceS})
-      and not exists (select from ledger_transfers t where t.transaction_hash = m.transaction_hash)
-      and not exists (select from chain_transactions c where c.inner_hash = m.transaction_hash)
-      and not exists (select from chain_envelopes v where v.outer_hash = m.transaction_hash)
+      and ${UNBOOKED}
     limit ${FOUND_MAX}`.execute(pool(deps.orm));
   for (const { order_id, transaction_hash } of rows)
     await signalIfOpen(deps.client, orderWorkflowId(order_id), foreignTransactionSignal, [{ transaction_hash }]);

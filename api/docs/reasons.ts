@@ -47,4 +47,6 @@ export const ADVICE: Record<Reason, string> = {
   CANCELED: 'The operation was ended by a cancel, or by the funding deadline, before anything was signed.',
   RESOLUTION_STUCK:
     'The dispute is open on chain, so the money can only be shared out, and that keeps failing. An operator looks at it.',
+  SURPLUS:
+    'Somebody paid into the contract of an order that is over, or more than the order needed. Two persons say to which address it goes.',
 };

@@ -8,6 +8,7 @@ import { SigningRequest } from './signing-requests.ts';
 import { Payment } from './payments.ts';
 import { ProviderLimit, ProviderTurn } from './providers.ts';
 import { ApiKey, Marketplace, User } from './tenancy.ts';
+import { Surplus } from './surpluses.ts';
 import { NetworkCursor, ObservedMovement, RecordedMovement, SponsorBalance, Wallet, WalletKey } from './wallets.ts';
 
 /** Every table but the ledger's, which only its posting function may write. */
@@ -31,6 +32,7 @@ export const ENTITIES = [
   DisputeComment,
   Payment,
   ChainTransaction,
+  Surplus,
   ChainEnvelope,
   SourceLease,
   TemporalCluster,

@@ -89,6 +89,8 @@ export interface OrderState {
     /** of a parked one: what may be done about it; histories from before do not have it */
     readonly repairs?: readonly Repair[];
   } | null;
+  /** just closed, and its contract still holds something */
+  readonly surplus?: true;
   /** the next timer of its own; a dispute's belongs to the dispute */
   readonly due: Due | null;
   /** how far the marketplace's test clock is ahead; 0 without one */

@@ -56,7 +56,7 @@ const shares = (distributions: readonly Distribution[]): Record<string, unknown>
   mergeDistributions(distributions).map(({ address, amount }) => ({ address, amount: units(amount) }));
 
 /** The build request of a call. Milestone indexes are strings on this API. */
-function requestOf(call: EscrowCall): Request {
+function requestOf(call: Exclude<EscrowCall, { fn: 'withdraw_remaining_funds' }>): Request {
   if (call.fn === 'deploy') return deployRequest(call.source, call.terms);
   const { contractId, source, type } = call;
   const milestone = (index: number | null) => (index === null ? {} : { milestoneIndex: String(index) });
@@ -89,11 +89,6 @@ function requestOf(call: EscrowCall): Request {
       const distributions = shares(call.distributions);
       return request(name, { ...milestone(call.milestoneIndex), disputeResolver: source, distributions });
     }
-    case 'withdraw_remaining_funds':
-      return request('withdraw-remaining-funds', {
-        disputeResolver: source,
-        distributions: shares(call.distributions),
-      });
   }
 }
 
@@ -106,7 +101,7 @@ export function createTrustlessWork(deps: {
   readonly url: string;
   readonly apiKey: string;
   readonly timeoutMs?: number;
-  /** builds what the API cannot, though the contract can: withdrawing from a single-release escrow */
+  /** builds what the API cannot, though the contract can: paying out what is left, also where nothing was released */
   readonly beyond: Pick<EscrowGateway, 'build'>;
 }): EscrowGateway {
   const base = deps.url.replace(/\/+$/, '');
@@ -128,7 +123,7 @@ export function createTrustlessWork(deps: {
     name: 'trustless-work',
     taskQueue: 'escrow-api',
     build: async (call) => {
-      if (call.fn === 'withdraw_remaining_funds' && call.type === 'SINGLE_RELEASE') return deps.beyond.build(call);
+      if (call.fn === 'withdraw_remaining_funds') return deps.beyond.build(call);
       const { unsignedTransaction } = await post(requestOf(call));
       if (typeof unsignedTransaction === 'string' && unsignedTransaction !== '') return unsignedTransaction;
       throw new ProviderError('MALFORMED', 'trustless-work', 'the answer carries no envelope');

@@ -72,12 +72,17 @@ function streamSubject(): Subject {
   };
 }
 
-function sharedSubject(): Subject {
-  const { passphrase } = network;
-  const history = pinnedOne(network.history);
+type ReaderDeps = Parameters<typeof createReader>[0];
+
+function readerOver(history: ReaderDeps['history']): Reader {
+  const settings = { name: NAME, passphrase: network.passphrase, assets: [] } as unknown as ReaderDeps['network'];
   const client = new Client({ connection: Connection.lazy() });
-  const settings = { name: NAME, passphrase, assets: [] } as unknown as Parameters<typeof createReader>[0]['network'];
-  const reader: Reader = createReader({ orm, network: settings, history, client, log: pino({ level: 'silent' }) });
+  return createReader({ orm, network: settings, history, client, taskQueuePrefix: '', log: pino({ level: 'silent' }) });
+}
+
+function sharedSubject(): Subject {
+  const history = pinnedOne(network.history);
+  const reader = readerOver(history);
   const pulse = createReaderPulse(orm, NAME);
   return {
     source: createSharedSource({ orm, network: NAME, pulse }),
@@ -224,11 +229,8 @@ test('both sources report the same movements, key by key', async () => {
 test('a reader that another one overtook does not move the cursor back, and goes on from where it is', async () => {
   const shared = sharedSubject();
   await shared.readUp();
-  const { passphrase } = network;
   const history = pinnedOne(network.history);
-  const settings = { name: NAME, passphrase, assets: [] } as unknown as Parameters<typeof createReader>[0]['network'];
-  const client = new Client({ connection: Connection.lazy() });
-  const slow = createReader({ orm, network: settings, history, client, log: pino({ level: 'silent' }) });
+  const slow = readerOver(history);
   const stale = await slow.position();
   // More than a page: the page of the slow one ends before the stored cursor.
   await network.provision(['overtaken']);

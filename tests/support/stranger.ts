@@ -17,7 +17,12 @@ import { eventually } from './wait.ts';
 
 type AnyOperation = ReturnType<typeof Operation.payment>;
 
-export async function createStranger(stack: TestStack, amount: string) {
+type Network = Pick<TestStack, 'env' | 'sandboxUrl'> & {
+  /** where no clock does */
+  readonly closeLedger?: () => void;
+};
+
+export async function createStranger(stack: Network, amount: string) {
   const key = Keypair.random();
   const address = key.publicKey();
   const networkPassphrase = stack.env['NETWORK_PASSPHRASE'] ?? '';
@@ -33,21 +38,20 @@ export async function createStranger(stack: TestStack, amount: string) {
     return builder.setTimeout(60).build();
   };
   /** One transaction, in a ledger when this resolves. */
-  const send = async (...operations: AnyOperation[]) => {
-    const transaction = await build(...operations);
+  const send = async (...operations: AnyOperation[]) => land(await build(...operations));
+  const land = async (transaction: Awaited<ReturnType<typeof build>>): Promise<{ hash: string }> => {
     transaction.sign(key);
-    return horizon.submitTransaction(transaction, { skipMemoRequiredCheck: true });
+    const { hash } = await soroban.sendTransaction(transaction);
+    stack.closeLedger?.();
+    await eventually(async () => (await soroban.getTransaction(hash)).status === 'SUCCESS');
+    return { hash };
   };
   const pay = (destination: string, value: string) => Operation.payment({ destination, asset: usdc, amount: value });
   /** Calls a contract; carried out when this resolves. */
-  const call = async (contractId: string, fn: string, ...args: xdr.ScVal[]): Promise<void> => {
-    const prepared = await soroban.prepareTransaction(await build(new Contract(contractId).call(fn, ...args)));
-    prepared.sign(key);
-    const { hash } = await soroban.sendTransaction(prepared);
-    await eventually(async () => (await soroban.getTransaction(hash)).status === 'SUCCESS');
-  };
+  const call = async (contractId: string, fn: string, ...args: xdr.ScVal[]) =>
+    land(await soroban.prepareTransaction(await build(new Contract(contractId).call(fn, ...args))));
   /** A contract is paid through the asset's own contract. `stroops` as an integer. */
-  const payContract = (contractId: string, stroops: bigint): Promise<void> => {
+  const payContract = (contractId: string, stroops: bigint) => {
     const [from, to] = [new Address(address).toScVal(), new Address(contractId).toScVal()];
     const amount = nativeToScVal(stroops, { type: 'i128' });
     return call(usdc.contractId(networkPassphrase), 'transfer', from, to, amount);
