@@ -5,6 +5,7 @@ import { acquireLease } from '../../activities/chain/leases.ts';
 import { pickSource } from '../../activities/chain/sources.ts';
 import { readOrder } from '../../activities/booking/order-row.ts';
 import { completeRoles } from '../../activities/escrow/roles.ts';
+import { createClosingActivities } from '../../activities/wallets/closing.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
 import { fillPools, insertMarketplace, walletsReady } from '../../db/resources/marketplace.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
@@ -12,6 +13,7 @@ import { newId } from '../../domain/ids.ts';
 import { DEFAULT_DEADLINES } from '../../domain/order/deadlines.ts';
 import { ensureChannels, ensureDeploymentWallets, ensurePools } from '../../worker/boot.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 
 const SPONSOR = 'GSPONSOR';
 const POOLS = { OPERATOR: 3, RESOLVER: 2 };
@@ -84,6 +86,15 @@ async function orderBeingDeployed(marketplaceId: string, buyerId: string, seller
   return id;
 }
 
+/** So many stand in front of a lock. */
+const untilWaiting = (count: number): Promise<boolean> =>
+  eventually(async () => {
+    const { rows } = await sql<{ n: number }>`
+      select count(*)::int as n from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`.execute(db);
+    return rows[0]?.n === count;
+  });
+
 const counts = (names: readonly string[]): Map<string, number> => {
   const by = new Map<string, number>();
   for (const name of names) by.set(name, (by.get(name) ?? 0) + 1);
@@ -150,6 +161,41 @@ test('a wallet that is being closed gets no role', async () => {
   expect(await completeRoles(orm, order)).toBeNull();
   await sql`update wallets set closing_at = null`.execute(db);
   expect(await completeRoles(orm, order)).not.toBeNull();
+});
+
+test('a wallet is not closed while it is being chosen, nor chosen while it is being closed', async () => {
+  await channels(1);
+  const marketplaceId = await marketplace();
+  const [buyer, seller] = [await user(marketplaceId), await user(marketplaceId)];
+  await provision();
+  const order = await readOrder(db, await orderBeingDeployed(marketplaceId, buyer, seller));
+  const operator = async (assigned: ReturnType<typeof completeRoles>) =>
+    (await assigned)?.release_signer.wallet_id ?? '';
+  const chosen = await operator(completeRoles(orm, order));
+  const undecided = () => sql`update escrows set wallets = 'null'::jsonb`.execute(db);
+  let assigned: Promise<unknown> = Promise.resolve();
+  let closing = assigned;
+
+  await undecided();
+  await inTransaction(orm, async (trx) => {
+    await sql`select from escrows for update`.execute(trx);
+    assigned = operator(completeRoles(orm, order));
+    await untilWaiting(1);
+    closing = createClosingActivities({ orm })
+      .beginClosing({ wallet_id: chosen })
+      .catch((error: unknown) => error);
+    await untilWaiting(2);
+  });
+  expect(await assigned).toBe(chosen);
+  expect(await closing).toMatchObject({ type: 'INVALID_STATE', message: expect.stringContaining(order.id) });
+
+  await undecided();
+  await inTransaction(orm, async (trx) => {
+    await sql`update wallets set closing_at = now() where id = ${chosen}`.execute(trx);
+    assigned = operator(completeRoles(orm, order));
+    await untilWaiting(1);
+  });
+  expect(await assigned).not.toBe(chosen);
 });
 
 test('pools that were made larger are filled, and a marketplace works as soon as one wallet of each kind is there', async () => {
