@@ -184,9 +184,22 @@ async function book(deps: Deps, stored: StoredTransaction, status: End, landed: 
     return { state };
   });
   if (booked === null) return known(deps, await transactionById(pool(deps.orm), stored.id));
+  tell(deps, stored, status, landed);
   return status === 'CONFIRMED'
     ? { status: 'LANDED', transaction_hash: stored.innerHash, state: booked.state }
     : deadOutcome(stored, status);
+}
+
+/** The one line of a transaction in the log, whatever became of it. */
+function tell(
+  { log }: Deps,
+  { id, innerHash, orderId, intent }: StoredTransaction,
+  status: End,
+  landed: Landed | null,
+) {
+  const line = { transaction_id: id, hash: innerHash, kind: intent.kind, order_id: orderId, ledger: landed?.ledger };
+  if (status === 'CONFIRMED') log.info(line, 'chain.confirmed');
+  else log.warn(line, status === 'FAILED' ? 'chain.failed' : 'chain.dead');
 }
 
 async function known(deps: Deps, stored: StoredTransaction): Promise<ChainOutcome> {
