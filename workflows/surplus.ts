@@ -19,6 +19,7 @@ import {
 import type { SurplusActivities } from '../activities/surplus/index.ts';
 import { REPAIRS } from '../domain/repairs.ts';
 import type { SurplusState } from '../domain/surplus.ts';
+import { createAdopting } from './adopting.ts';
 import { type ChainDriver, type ChainPart, type Dead, createChainDriver } from './chain-driver.ts';
 import { asRefusal } from './failure.ts';
 import { type RepairRequest, type SurplusInput, repairUpdates, rowWakeSignal } from './messages.ts';
@@ -44,13 +45,14 @@ export async function surplus(input: SurplusInput): Promise<void> {
   const life: Life = { found: null, woken: false, failures: 0 };
   const activities = activitiesOf(input.task_queue_prefix);
   const { db, seen } = activities;
+  const adopt = createAdopting(input.task_queue_prefix);
   const driver = createChainDriver({
     task_queue_prefix: input.task_queue_prefix,
     landed: () => undefined,
     park: ({ operation_id: _operation, ...why }) => db.parkSurplus({ escrow_id, ...why }),
     unpark: () => db.unparkSurplus({ escrow_id }),
     isDiverted: () => false,
-    carryOut: () => Promise.resolve(),
+    carryOut: (_repair, request, { parts }) => adopt(request, parts),
   });
   listen(escrow_id, life, db, driver);
 

@@ -9,7 +9,8 @@ import { Refusal, Unavailable, refuseField } from '../../domain/refusal.ts';
 import { REPAIRS, payeeOf } from '../../domain/repairs.ts';
 import { AttentionSchema } from '../../domain/resources/attention.ts';
 import { RESOURCE_TYPES } from '../../domain/statuses.ts';
-import { NotRunning } from '../../workflows/client.ts';
+import { surplusWorkflowId } from '../../domain/workflow-ids.ts';
+import { NotRunning, type WorkflowClient } from '../../workflows/client.ts';
 import { operationIdOf, updateIdOf } from '../idempotency.ts';
 import { IdParams, ReasonInput, given, listAnswer, listOf, pageQuery } from '../inputs.ts';
 import { demandPayoutAddress } from '../payout-address.ts';
@@ -139,13 +140,21 @@ async function send(call: RepairCall, item: AttentionResource, approvalId: strin
     // Its answer was lost, or somebody else was faster.
     if ((await look(call)).cleared) return;
     if (!(error instanceof NotRunning)) throw error;
-    const { type, id } = item.resource;
-    if (type === 'order') await deps.workflows.resumeOrder(id);
-    else if (type === 'dispute') await deps.workflows.wakeDisputes([id]);
-    else if (type === 'withdrawal' || type === 'adjustment') await deps.workflows.wakePayment({ type, id });
-    else throw new Unavailable('its workflow does not run', { cause: error });
+    if (!(await wake(deps.workflows, item))) throw new Unavailable('its workflow does not run', { cause: error });
     throw new Unavailable('its workflow was started anew; repeat the request', { cause: error });
   }
+}
+
+/** Starts the workflow from its row. @returns false where nobody knows how */
+async function wake(workflows: WorkflowClient, { workflow_id, resource }: AttentionResource): Promise<boolean> {
+  const { type, id } = resource;
+  // It is about an order that is over.
+  if (workflow_id.startsWith(surplusWorkflowId(''))) await workflows.wakeSurplus(workflow_id);
+  else if (type === 'order') await workflows.resumeOrder(id);
+  else if (type === 'dispute') await workflows.wakeDisputes([id]);
+  else if (type === 'withdrawal' || type === 'adjustment') await workflows.wakePayment({ type, id });
+  else return false;
+  return true;
 }
 
 export const ATTENTION_ROUTES = [

@@ -119,7 +119,7 @@ export async function explain(deps: Deps, subject: Subject): Promise<Why> {
     row: shownRow(row),
     request_id: row?.operation?.request_id ?? null,
     gateway: escrow?.gateway ?? null,
-    next: nextStep(row, workflow),
+    next: attention.some(({ reason }) => reason === 'SURPLUS') ? SURPLUS_NEXT : nextStep(row, workflow),
     workflow,
     attention,
     differences: attention.flatMap(({ detail }) => differencesOf(detail)),
@@ -166,6 +166,8 @@ const WAITS: Readonly<Record<string, string>> = {
   PROVIDER: 'asks the provider again until it answers',
   RESUME: 'goes on when the marketplace is no longer paused',
 };
+
+const SURPLUS_NEXT = 'the order is over; what is left in its contract waits for two persons, or is being paid out';
 
 /** What happens without anybody: a parked step waits, whatever else there is. */
 export function nextStep(

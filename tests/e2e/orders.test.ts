@@ -1,5 +1,6 @@
 /** The life of an order over HTTP, on real Temporal, Postgres and the local network; the books are checked after each. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { AttentionResource } from '../../domain/resources/attention.ts';
 import type { TimelineItem } from '../../domain/resources/timeline.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
@@ -10,11 +11,15 @@ import {
   driveToProgress,
   fundedUser,
   getOrder,
+  insist,
   readyUser,
   untilStatus,
   verb,
 } from '../support/flows.ts';
-import { type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
+import { PATIENCE, keyOf, onChain, rows } from '../support/payments.ts';
+import { type Call, type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
+import { createStranger } from '../support/stranger.ts';
+import { eventually } from '../support/wait.ts';
 
 let stack: TestStack;
 let market: TestMarketplace;
@@ -209,4 +214,85 @@ describe('an order', () => {
     await other.kill('SIGTERM');
     expect(await balance(api, buyer.id)).toMatchObject({ total: '100', in_escrow: '0' });
   }, 180_000);
+});
+
+describe('what a stranger put into a contract', () => {
+  let alice: Call;
+  let bob: Call;
+  beforeAll(async () => {
+    alice = await keyOf(stack, market, 'alice', ['support']);
+    bob = await keyOf(stack, market, 'bob', ['support']);
+  });
+  const matterOf = (id: string, before: string | null = null) =>
+    eventually(async () => {
+      const { status, attention } = await getOrder(market.api, id);
+      if (status !== 'CLOSED' || attention === null || attention.id === before) return null;
+      return (await market.api<AttentionResource>('GET', `/attention/${attention.id}`)).body;
+    }, PATIENCE);
+  const payTo = (by: Call, { id }: AttentionResource, address: string) =>
+    insist<AttentionResource>(by, `/attention/${id}/repair`, { action: 'payout_to', address });
+  /** By the books, which are held against the chain after each test. */
+  const untilNothingIsLeft = (id: string) =>
+    eventually(async () => {
+      const settled = 'select settled_at is not null as over from surpluses where order_id = $1';
+      return (await rows<{ over: boolean }>(stack, settled, [id]))[0]?.over === true;
+    }, PATIENCE);
+
+  test('before and after a release is paid back on the word of two persons, whatever became of the workflow', async () => {
+    const { api } = market;
+    const [buyer, seller, outside] = await Promise.all([
+      fundedUser(api, '25'),
+      readyUser(api),
+      createStranger(stack, '100'),
+    ]);
+    const { id } = await createOrder(api, buyer, seller);
+    const contractId = (await driveToProgress(api, id)).escrow?.contract_id ?? '';
+    await outside.payContract(contractId, 100_000_000n);
+    await verb(api, id, 'resolution/release');
+    const matter = await matterOf(id);
+    expect(matter).toMatchObject({
+      reason: 'SURPLUS',
+      resource: { type: 'order', id },
+      allowed_repairs: ['payout_to'],
+      proposal: { action: 'payout_to', address: outside.address, amount: '10', proposed_by: null },
+    });
+    const first = await payTo(alice, matter, outside.address);
+    expect(first).toMatchObject({ status: 202, body: { proposal: { address: outside.address, reason: null } } });
+    expect(first.body.proposal?.proposed_by).not.toBeNull();
+    // Too late for what they decide.
+    await outside.payContract(contractId, 50_000_000n);
+    expect((await payTo(alice, matter, outside.address)).status).toBe(202);
+    await stack.client.workflow.getHandle(matter.workflow_id).terminate('lost');
+    expect((await payTo(bob, matter, outside.address)).status).toBe(202);
+    const rest = await matterOf(id, matter.id);
+    // 30 bps of the protocol and 50 of the marketplace.
+    expect(await onChain(stack, outside.address)).toBe('94.9200000');
+    expect(rest).toMatchObject({ reason: 'SURPLUS', proposal: { amount: '5' } });
+
+    // To a user of ours: his balance grows.
+    await payTo(bob, rest, buyer.wallet.address ?? '');
+    await payTo(alice, rest, buyer.wallet.address ?? '');
+    await untilNothingIsLeft(id);
+    expect(await balance(api, buyer.id)).toMatchObject({ available: '4.96' });
+    expect(await getOrder(api, id)).toMatchObject({ status: 'CLOSED', final_status: 'RELEASED', attention: null });
+  }, 240_000);
+
+  test('that was never funded comes out of it, too, when its order is canceled', async () => {
+    const { api } = market;
+    const [buyer, seller, outside] = await Promise.all([
+      fundedUser(api, '25'),
+      readyUser(api),
+      createStranger(stack, '100'),
+    ]);
+    const { id } = await createOrder(api, buyer, seller);
+    for (const path of ['reserve', 'escrow']) await verb(api, id, path);
+    const contractId = (await untilStatus(api, id, 'ESCROW_FUNDING')).escrow?.contract_id ?? '';
+    await outside.payContract(contractId, 10_000_000n);
+    await verb(api, id, 'cancel', { reason: 'changed my mind' });
+    const matter = await matterOf(id);
+    await payTo(alice, matter, outside.address);
+    await payTo(bob, matter, outside.address);
+    await untilNothingIsLeft(id);
+    expect(await balance(api, buyer.id)).toMatchObject({ available: '25', in_escrow: '0' });
+  }, 240_000);
 });
