@@ -3,7 +3,7 @@
  * transaction. Only the order workflow's activities come here (one writer per row).
  */
 import { activityInfo } from '@temporalio/activity';
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import { type EventInput, recordChange } from '../../db/events.ts';
 import { type OrderResource, changeOrderQuietly, changedOrder, orderResource } from '../../db/resources/order.ts';
 import { iso } from '../../db/resources/select.ts';
@@ -140,14 +140,18 @@ const SELECT = sql`
     extract(epoch from clock_timestamp())::float8 as "asOf"
   from orders o`;
 
-/** Whoever locks it writes it. @throws ApplicationFailure NOT_FOUND: an order workflow without its row is over */
-export const lockOrder = (trx: Sql, orderId: string): Promise<OrderRow> => select(trx, orderId, sql`for update`);
+/**
+ * Whoever locks it writes it. Two statements: one that waits for the lock sees the milestones, the escrow and the time as of
+ * before its wait. @throws ApplicationFailure NOT_FOUND: an order workflow without its row is over
+ */
+export async function lockOrder(trx: Sql, orderId: string): Promise<OrderRow> {
+  await sql`select from orders where id = ${orderId} for update`.execute(trx);
+  return readOrder(trx, orderId);
+}
 
 /** For looking only. @throws ApplicationFailure NOT_FOUND */
-export const readOrder = (db: Sql, orderId: string): Promise<OrderRow> => select(db, orderId, sql``);
-
-async function select(db: Sql, orderId: string, lock: RawBuilder<unknown>): Promise<OrderRow> {
-  const { rows } = await sql<Raw>`${SELECT} where o.id = ${orderId} ${lock}`.execute(db);
+export async function readOrder(db: Sql, orderId: string): Promise<OrderRow> {
+  const { rows } = await sql<Raw>`${SELECT} where o.id = ${orderId}`.execute(db);
   const row = rows[0];
   if (row === undefined) throw refuse('NOT_FOUND', `order ${orderId} does not exist`);
   const { milestones, ...order } = row;
