@@ -138,3 +138,7 @@ export const RESOURCE_TYPES = [
   'signing_request',
 ] as const;
 export type ResourceType = (typeof RESOURCE_TYPES)[number];
+
+/** Why a workflow's history is kept: it waits for an operator, or it is over. */
+export const HISTORY_REASONS = ['PARKED', 'CLOSED'] as const;
+export type HistoryReason = (typeof HISTORY_REASONS)[number];

@@ -11,6 +11,7 @@ import { tellOrders, wakeDisputes } from '../disputes/wake.ts';
 import { UNBOOKED } from '../surplus/opening.ts';
 import { wakeSurpluses } from '../surplus/wake.ts';
 import { wakePayments } from '../withdrawals/wake.ts';
+import { keepHistories } from '../histories/keep.ts';
 import { createProvisioningActivities } from './provisioning.ts';
 import { watchSponsor } from './sponsor.ts';
 import { checkTrustlines } from './trustlines.ts';
@@ -55,11 +56,22 @@ export function createReconcileActivities(deps: Deps) {
         surpluses_waiting: await wakeSurpluses(deps, older_than_s),
       };
       await whileReachable(deps, () => watchSponsor(deps));
+      await keepWhatTemporalForgets(deps, older_than_s);
       if (Object.values(result).some((found) => found > 0))
         deps.log.warn({ ...result, workflow_id: reconcileWorkflowId(deps.network.name) }, 'reconcile.found');
       return result;
     },
   };
+}
+
+/** A convenience: whatever is wrong with it, the rest of the look stands. */
+async function keepWhatTemporalForgets(deps: Deps, graceS: number): Promise<void> {
+  try {
+    const copies = await keepHistories(deps, graceS);
+    if (copies > 0) deps.log.info({ copies }, 'histories.kept');
+  } catch (error) {
+    deps.log.warn({ error }, 'histories.failed');
+  }
 }
 
 /** What asks the chain waits for the next round when a provider does not answer; what asks our rows does not wait for it. */

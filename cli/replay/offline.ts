@@ -13,6 +13,8 @@ export interface Life {
   readonly workflowId: string;
   /** as `temporal workflow show --output json` prints it */
   readonly history: unknown;
+  /** ISO time of the copy, where Temporal no longer knows it */
+  readonly keptAt?: string;
 }
 
 export interface Replayed {

@@ -16,6 +16,8 @@ export interface ReplayOptions extends ServiceOptions {
 
 export interface Report {
   readonly workflow_id: string;
+  /** ISO time of the copy that was read, because Temporal no longer knows the workflow; else null */
+  readonly kept_at: string | null;
   /** the history fits the workflows of this checkout */
   readonly fits: boolean;
   /** why not */
@@ -54,6 +56,7 @@ export async function reportOf(life: Life, verified: Verified | null): Promise<R
   const inputs = localInputs(steps, called);
   return {
     workflow_id: life.workflowId,
+    kept_at: life.keptAt ?? null,
     fits: error === null,
     error: error?.message ?? null,
     steps: steps.map((step) => ({ ...step, input: inputs.get(step) ?? step.input, failing: step === failing })),
@@ -83,9 +86,10 @@ function shown(values: readonly unknown[]): string {
 }
 
 export function renderReport(report: Report): string[] {
-  const { workflow_id: id, fits, error, steps, verified } = report;
+  const { workflow_id: id, kept_at: keptAt, fits, error, steps, verified } = report;
   return [
     styleText('bold', id),
+    ...(keptAt === null ? [] : [`Temporal no longer knows it: from the copy of ${keptAt}`]),
     fits ? 'fits the workflows of this checkout' : styleText('red', `does not fit: ${safe(error ?? '')}`),
     '',
     ...steps.flatMap(renderStep),

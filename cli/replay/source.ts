@@ -1,18 +1,27 @@
-/** Where a history comes from: Temporal, or a file. */
+/** Where a history comes from: Temporal, the copy that is kept of it, or a file. */
 import { readFile } from 'node:fs/promises';
-import type { Deps } from '../../activities/context.ts';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import type { Deps } from '../../activities/context.ts';
+import { findHistory } from '../../db/histories.ts';
 import { pool } from '../../db/sql.ts';
 import { findSubject } from '../why/subject.ts';
 import type { Life } from './offline.ts';
 import { isObject } from './payloads.ts';
 
-/** @param needle any id or hash that `why` takes, or the id of any workflow. @throws Error when Temporal knows none */
+/** @param needle any id or hash that `why` takes, or the id of any workflow. @throws Error when nobody knows it */
 export async function fetchLife({ orm, client }: Deps, needle: string): Promise<Life> {
   const subject = await findSubject(pool(orm), needle);
   const workflowId = subject?.workflowId ?? needle;
-  const history = await client.workflow.getHandle(workflowId).fetchHistory();
-  return { workflowId, history: JSON.parse(historyToJSON(history)) as unknown };
+  try {
+    const history = await client.workflow.getHandle(workflowId).fetchHistory();
+    return { workflowId, history: JSON.parse(historyToJSON(history)) as unknown };
+  } catch (error) {
+    // Temporal forgets what is over.
+    const kept = error instanceof WorkflowNotFoundError ? await findHistory(pool(orm), workflowId) : null;
+    if (kept === null) throw error;
+    return { workflowId, history: JSON.parse(kept.history) as unknown, keptAt: kept.storedAt.toISOString() };
+  }
 }
 
 /**

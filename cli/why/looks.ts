@@ -1,6 +1,9 @@
 /** What the chain and Temporal say right now. Each look fails alone: the rest of the screen is still worth reading. */
 import { scValToNative, xdr } from '@stellar/stellar-sdk/base';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Deps, SettlementAsset } from '../../activities/context.ts';
+import { findHistory } from '../../db/histories.ts';
+import { pool } from '../../db/sql.ts';
 import { formatAmount } from '../../domain/money.ts';
 import type { EscrowRow, TransactionRow } from './rows.ts';
 
@@ -132,8 +135,21 @@ export interface WorkflowLook {
 
 const STATES = ['UNSPECIFIED', 'SCHEDULED', 'STARTED', 'CANCEL_REQUESTED', 'PAUSED', 'PAUSE_REQUESTED'];
 
-export async function lookAtWorkflow({ client }: Deps, workflowId: string): Promise<WorkflowLook> {
-  const { status, runId, historyLength, raw } = await client.workflow.getHandle(workflowId).describe();
+/** @throws Error that says what is left of it, when Temporal no longer knows it */
+async function describe({ client, orm }: Deps, workflowId: string) {
+  try {
+    return await client.workflow.getHandle(workflowId).describe();
+  } catch (error) {
+    const kept = error instanceof WorkflowNotFoundError ? await findHistory(pool(orm), workflowId) : null;
+    if (kept === null) throw error;
+    const { events, runId, storedAt } = kept;
+    const copy = `its history is kept (${events} events, run ${runId}, copied ${storedAt.toISOString()}): replay reads it`;
+    throw new Error(`Temporal no longer knows it; ${copy}`, { cause: error });
+  }
+}
+
+export async function lookAtWorkflow(deps: Deps, workflowId: string): Promise<WorkflowLook> {
+  const { status, runId, historyLength, raw } = await describe(deps, workflowId);
   const pending = (raw.pendingActivities ?? []).map((activity) => {
     const seconds = activity.scheduledTime?.seconds;
     const failure = activity.lastFailure;

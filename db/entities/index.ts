@@ -1,5 +1,6 @@
 import { ChainEnvelope, ChainTransaction, SourceLease } from './chain.ts';
 import { Dispute, DisputeComment, DisputeEvidence } from './disputes.ts';
+import { WorkflowHistory } from './histories.ts';
 import { Attention, AuditEntry, Event, IdempotencyKey, ResourceCounter } from './messages.ts';
 import { Escrow, Milestone, Order, Settlement, TestClock } from './orders.ts';
 import { TemporalCluster, UnaccountedTransaction } from './recovery.ts';
@@ -35,6 +36,7 @@ export const ENTITIES = [
   Surplus,
   ChainEnvelope,
   SourceLease,
+  WorkflowHistory,
   TemporalCluster,
   UnaccountedTransaction,
   ProviderLimit,
