@@ -56,7 +56,9 @@ export function openApiDocument(routes: readonly Route[]): ReturnType<typeof cre
     info: {
       title: 'Orchestrator',
       version: VERSION,
-      description: 'Escrow for marketplaces: users, wallets, orders, events. Amounts are decimal strings.',
+      description:
+        'Buyers’ money in escrow on Stellar until the work is delivered: users and wallets, orders, disputes, withdrawals, ' +
+        'events. Amounts are decimal strings, times are UTC, and whatever is sent with an Idempotency-Key may be repeated.',
     },
     servers: [{ url: BASE_PATH }],
     security: [{ apiKey: [] }],

@@ -64,7 +64,7 @@ export async function runDev(options: DevOptions): Promise<void> {
   const apiKey = await marketplaceKey(stack, folder);
   current = { stack, apiKey };
   await writePrivate(environmentFile, environmentText(stack.env));
-  for (const line of welcome(stack, apiKey, folder)) say(line);
+  for (const line of welcome(stack, apiKey, { folder, environmentFile })) say(line);
   publish();
 }
 
@@ -119,14 +119,15 @@ function eventLine(event: ProcessEvent, environmentFile: string): string {
     : `${ended}, starting it again`;
 }
 
-function welcome(stack: Stack, apiKey: string, folder: string): string[] {
+function welcome(stack: Stack, apiKey: string, at: { folder: string; environmentFile: string }): string[] {
   const bold = (text: string): string => styleText('bold', text);
   return [
     '',
     `${bold('API')}          ${stack.apiUrl}/docs`,
     `${bold('Temporal UI')}  ${stack.temporalUiUrl ?? `(of ${stack.env['TEMPORAL_ADDRESS']})`}`,
     `${bold('Sandbox')}      ${stack.sandboxUrl}/horizon`,
-    `${bold('Logs, data')}   ${folder}`,
+    `${bold('Logs, data')}   ${at.folder}`,
+    `${bold('Commands')}     npm run orchestrator -- why ID --env-file ${at.environmentFile}`,
     '',
     bold('A first order, line by line:'),
     ...walkthrough({ apiUrl: stack.apiUrl, apiKey }).flatMap(({ title, command }) => [
