@@ -44,8 +44,7 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
   });
   let last: OrderState | null = null;
   const settled = (next: OrderState): void => {
-    // What a dispute's end wrote may be heard of before an earlier step of the order.
-    if ((next.as_of ?? Number.POSITIVE_INFINITY) < (last?.as_of ?? 0)) return;
+    if (isOutdated(next, last)) return;
     if (next.status !== last?.status) upsertSearchAttributes([{ key: ORDER_STATUS, value: next.status }]);
     last = next;
     publish(next);
@@ -85,6 +84,10 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     repairs: chain.repairs,
   };
 }
+
+/** What a dispute's end wrote may be heard of before an earlier step of the order; histories from before know no times. */
+export const isOutdated = (next: Pick<OrderState, 'as_of'>, last: Pick<OrderState, 'as_of'> | null): boolean =>
+  (next.as_of ?? Number.POSITIVE_INFINITY) < (last?.as_of ?? 0);
 
 /** Opening a dispute, and taking over what became of it; in between its own workflow drives those parts. */
 function createDisputeSteps(input: OrderInput, db: OrderActivities, settled: (next: OrderState) => void) {
