@@ -4,28 +4,29 @@
  */
 import type { EscrowWallets } from '../../domain/order/shapes.ts';
 import type { BalanceBody } from '../support/flows.ts';
+import {
+  ESCROWED,
+  FULL_REFUND,
+  FULL_RELEASE,
+  FUNDED,
+  IN_ESCROW,
+  HELD,
+  OF_MILESTONES,
+  RELEASABLE,
+  RESERVED,
+  TO_ESCROW,
+  TO_PROGRESS,
+  TWO_MILESTONES,
+  UNDECIDED,
+} from '../support/lives.ts';
 import type { Body } from '../support/stack.ts';
-
-export const RESERVED = ['created', 'funds_reserved'];
-export const ESCROWED = [...RESERVED, 'escrow_creating', 'escrow_created', 'escrow_funding'];
-export const FUNDED = [...ESCROWED, 'escrow_funded', 'in_progress'];
-export const TO_ESCROW = ['reserve', 'escrow'];
-export const TO_PROGRESS = [...TO_ESCROW, 'escrow/fund'];
-export const HELD = { available: '0', reserved: '25', in_escrow: '0' };
-export const IN_ESCROW = { available: '0', reserved: '0', in_escrow: '25' };
-const MILESTONES = [
-  { milestone_ref: 'm1', title: 'Draft', amount: '10' },
-  { milestone_ref: 'm2', title: 'Final', amount: '15' },
-];
-const decision = (fields: Body) => ({ resolved_by: 'agent:alice', ...fields });
-export const SPLIT = decision({ decision: 'SPLIT', release_amount: '10', refund_amount: '15' });
 
 /** A transaction that is proved dead: where it is, and what it leaves. */
 export interface DeadStep {
   readonly words: string;
   /** verbs that lead to where it stands */
   readonly after: readonly string[];
-  readonly milestones?: typeof MILESTONES;
+  readonly milestones?: typeof TWO_MILESTONES;
   /** of a dispute that is opened there; its status before it was decided */
   readonly disputed?: 'OPEN' | 'UNDER_REVIEW';
   /** as the operation is called, and where it is asked for */
@@ -45,9 +46,6 @@ export interface DeadStep {
   readonly events: readonly [before: readonly string[], dead: readonly string[], done: readonly string[]];
 }
 
-const RELEASABLE = ['deliver', 'release', 'refund', 'dispute', 'extend'];
-const OF_MILESTONES = ['complete_milestone', 'release_milestone', 'release', 'refund', 'dispute', 'extend'];
-const ARGUED = ['assign', 'withdraw', 'resolve'];
 const RELEASED = ['release_requested', 'released', 'closed'];
 
 export const DEAD_STEPS: readonly DeadStep[] = [
@@ -94,7 +92,7 @@ export const DEAD_STEPS: readonly DeadStep[] = [
   {
     words: 'complete_milestone',
     after: TO_PROGRESS,
-    milestones: MILESTONES,
+    milestones: TWO_MILESTONES,
     operation: 'complete_milestone',
     verb: 'milestones/m1/complete',
     fn: 'change_milestone_status',
@@ -132,7 +130,7 @@ export const DEAD_STEPS: readonly DeadStep[] = [
   {
     words: 'release_milestone, after its approval landed',
     after: TO_PROGRESS,
-    milestones: MILESTONES,
+    milestones: TWO_MILESTONES,
     operation: 'release_milestone',
     verb: 'milestones/m2/release',
     fn: 'release_milestone_funds',
@@ -162,11 +160,11 @@ export const DEAD_STEPS: readonly DeadStep[] = [
     disputed: 'OPEN',
     operation: 'resolve',
     verb: 'resolve',
-    body: decision({ decision: 'FULL_RELEASE' }),
+    body: FULL_RELEASE,
     fn: 'approve_milestone',
     role: 'approver',
     kind: 'APPROVE',
-    dead: { status: 'OPEN', allowed: ARGUED, decision: null },
+    dead: UNDECIDED,
     money: IN_ESCROW,
     events: [[...FUNDED, 'disputed'], [], ['released', 'closed']],
   },
@@ -176,11 +174,11 @@ export const DEAD_STEPS: readonly DeadStep[] = [
     disputed: 'UNDER_REVIEW',
     operation: 'resolve',
     verb: 'resolve',
-    body: decision({ decision: 'FULL_RELEASE' }),
+    body: FULL_RELEASE,
     fn: 'release_funds',
     role: 'release_signer',
     kind: 'RELEASE',
-    dead: { status: 'UNDER_REVIEW', allowed: ARGUED, decision: null },
+    dead: { ...UNDECIDED, status: 'UNDER_REVIEW' },
     money: IN_ESCROW,
     landed: 'APPROVE',
     events: [[...FUNDED, 'disputed'], [], ['released', 'closed']],
@@ -191,11 +189,11 @@ export const DEAD_STEPS: readonly DeadStep[] = [
     disputed: 'OPEN',
     operation: 'resolve',
     verb: 'resolve',
-    body: decision({ decision: 'FULL_REFUND' }),
+    body: FULL_REFUND,
     fn: 'dispute_escrow',
     role: 'release_signer',
     kind: 'OPEN_DISPUTE',
-    dead: { status: 'OPEN', allowed: ARGUED, decision: null },
+    dead: UNDECIDED,
     money: IN_ESCROW,
     events: [[...FUNDED, 'disputed'], [], ['refunded', 'closed']],
   },

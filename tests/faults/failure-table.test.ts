@@ -21,6 +21,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { expectCoherent } from '../support/coherent.ts';
 import { type ProblemBody, balance, getOrder } from '../support/flows.ts';
+import { FUNDED, HELD, IN_ESCROW, SPLIT, TO_ESCROW, TO_PROGRESS } from '../support/lives.ts';
 import { control } from '../support/payments.ts';
 import {
   type Case,
@@ -43,7 +44,7 @@ import {
 } from '../support/side-by-side.ts';
 import { type Body, type TestStack, startTestStack } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
-import { DEAD_STEPS, type DeadStep, FUNDED, HELD, IN_ESCROW, SPLIT, TO_ESCROW, TO_PROGRESS } from './dead-steps.ts';
+import { DEAD_STEPS, type DeadStep } from './dead-steps.ts';
 
 let stack: TestStack;
 let temporal: Awaited<ReturnType<typeof openTemporal>>;
@@ -163,7 +164,10 @@ async function* driven(asked: 'refund' | 'resolve'): Case {
   const died = ['OPEN_DISPUTE CONFIRMED', ...['DEAD', 'FAILED', 'FAILED'].map((end) => `RESOLVE_DISPUTE ${end}`)];
   expect((await sentFor(stack, orderId)).slice(2)).toEqual(died);
   yield;
-  expect((await repair(api, parked, 'give_up')).body).toMatchObject({ code: 'INVALID_STATE', allowed: ['retry', 'adopt'] });
+  expect((await repair(api, parked, 'give_up')).body).toMatchObject({
+    code: 'INVALID_STATE',
+    allowed: ['retry', 'adopt'],
+  });
   await repair(api, parked, 'retry');
   await untilOperation(api, subject, 'SUCCEEDED');
   await until(api, `/orders/${orderId}`, (order) => order.status === 'CLOSED');

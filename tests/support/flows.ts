@@ -61,10 +61,15 @@ const PATIENCE = { timeoutMs: 120_000 };
 export const WAIT = { prefer: 'wait=60' };
 
 /** A POST as a marketplace makes it: what says `retryable` is sent again with the same key. */
-export function insist<T>(api: Call, path: string, body: unknown): Promise<Answer<T>> {
+export function insist<T>(
+  api: Call,
+  path: string,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer<T>> {
   const key = { 'idempotency-key': randomUUID() };
   return eventually(async () => {
-    const answer = await api<T>('POST', path, body, key);
+    const answer = await api<T>('POST', path, body, { ...key, ...headers });
     if ((answer.body as { retryable?: boolean }).retryable !== true) return answer;
     throw new Error(`POST ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
   }, PATIENCE);

@@ -16,6 +16,7 @@ import {
   insist,
   readyUser,
 } from './flows.ts';
+import { OPENING } from './lives.ts';
 import { control, rows } from './payments.ts';
 import type { Body, Call, TestStack } from './stack.ts';
 import { eventually } from './wait.ts';
@@ -77,11 +78,14 @@ export interface Place {
   readonly orderId: string;
 }
 
-/** An order of 25 in a marketplace of its own, taken as far as the verbs lead. */
+/** By it the order's deploy is told from others: it names no contract yet. */
+export const titleIn = (marketplaceId: string): string => `Logo for ${marketplaceId}`;
+
+/** An order of 25 in a marketplace of its own, known by its title, taken as far as the verbs lead. */
 export async function placeOrder(stack: TestStack, verbs: readonly string[], fields: Body = {}): Promise<Place> {
   const { api, id: marketplaceId } = await stack.createMarketplace();
   const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
-  const { id: orderId } = await createOrder(api, buyer, seller, fields);
+  const { id: orderId } = await createOrder(api, buyer, seller, { title: titleIn(marketplaceId), ...fields });
   for (const verb of verbs) await carriedOut(api, `/orders/${orderId}`, verb);
   return { api, marketplaceId, buyer, seller, orderId };
 }
@@ -117,15 +121,14 @@ export async function carriedOut(api: Call, path: string, verb: string, body: Bo
 
 /** Opens a dispute about the order. @returns its path */
 export async function dispute({ api, orderId }: Place, assigned = false): Promise<string> {
-  const opening = { opened_by: 'BUYER', reason: 'QUALITY_ISSUE', description: 'Wrong size' };
-  const path = `/disputes/${(await ask(api, `/orders/${orderId}`, 'resolution/dispute', opening)).id}`;
+  const path = `/disputes/${(await ask(api, `/orders/${orderId}`, 'resolution/dispute', OPENING)).id}`;
   if (assigned) await carriedOut(api, path, 'assign', { assigned_to: 'agent:alice' });
   return path;
 }
 
 /** Asks for a repair of what is parked; waits until it is done. */
 export const repair = (api: Call, { attention }: SubjectBody, action: string) =>
-  api<ProblemBody>('POST', `/attention/${attention?.id}/repair`, { action, reason: 'looked at it' }, WAIT);
+  insist<ProblemBody>(api, `/attention/${attention?.id}/repair`, { action, reason: 'looked at it' }, WAIT);
 
 /** Address of the wallet that plays a role on the order's escrow. */
 export async function roleOf(stack: TestStack, orderId: string, role: keyof EscrowWallets): Promise<string> {
