@@ -57,13 +57,6 @@ async function countAhead(db: Sql, source: string, owner: string): Promise<numbe
   return rows[0]?.ahead ?? 0;
 }
 
-/** Whether `owner` may use the source now. What is built on it and not signed yet may have lost it to somebody else. */
-export async function holdsLease(db: Sql, source: string, owner: string): Promise<boolean> {
-  const { rows } = await sql<{ owner: string }>`
-    select owner from source_leases where source = ${source} and owner = ${owner} and held_at is not null`.execute(db);
-  return rows.length === 1;
-}
-
 /** Gives the source back, unless an envelope that may still land uses it: an attempt that was given up may come late. */
 export async function releaseLease(db: Sql, owner: string): Promise<void> {
   await sql`

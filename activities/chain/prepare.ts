@@ -17,7 +17,7 @@ import { askForSignature, isLive } from '../signing/requests.ts';
 import { acquireLease, releaseLease } from './leases.ts';
 import { type StoredTransaction, latestAttempt } from './store.ts';
 import { type Target, resolveTarget } from './target.ts';
-import { unaccountedAt, unaccountedNow } from './unaccounted.ts';
+import { type Accounts, accountsOf, judge, unaccountedNow } from './unaccounted.ts';
 import { showWait } from './waiting.ts';
 
 export interface PrepareInput {
@@ -77,8 +77,6 @@ export function createPrepareActivity(deps: Deps) {
           throw refuse('ENVELOPE_REJECTED', 'the envelope is not what was asked for', {
             differences: verdict.differences,
           });
-        const unaccounted = await unaccountedAt(db, target, verdict.sequence);
-        if (unaccounted !== null) throw unaccounted;
         const transactionId = await save(deps, { input, key, target, envelope, verified: verdict, ledger, existing });
         patience.over(key);
         return { transaction_id: transactionId };
@@ -131,7 +129,11 @@ interface Verified {
   readonly existing: StoredTransaction | null;
 }
 
-/** One row per attempt: an unsigned one is overwritten, a dead or failed one is followed by the next. */
+/**
+ * One row per attempt: an unsigned one is overwritten, a dead or failed one is followed by the next. Nothing is stored
+ * while the chain knows more of the envelope's accounts than the rows do.
+ * @throws ApplicationFailure BOOKS_DIFFER
+ */
 async function save(
   deps: Deps,
   { input, key, target, envelope, verified, ledger, existing }: Verified,
@@ -141,22 +143,28 @@ async function save(
   const contractId = target.call === null ? null : verified.contractId;
   // The contract's id is known before anything is signed: a deploy whose answer is lost is found again (F1). An attempt
   // that comes late, when another envelope is signed, changes neither.
-  await sql`
-    with prepared as (
+  const { rows } = await sql<Accounts>`
+    with accounts as (${accountsOf(target, verified.sequence)}), prepared as (
       insert into chain_transactions (id, intent_key, attempt, intent, workflow_id, marketplace_id, order_id, status,
         source, sequence, max_time, unsigned_envelope, inner_hash, contract_id, signed_ledger, created_at)
-      values (${id}, ${key}, ${again?.attempt ?? (existing?.attempt ?? 0) + 1}, ${JSON.stringify(target.intent ?? input.intent)},
+      select ${id}, ${key}, ${again?.attempt ?? (existing?.attempt ?? 0) + 1}::int,
+        ${JSON.stringify(target.intent ?? input.intent)}::jsonb,
         ${activityInfo().workflowExecution?.workflowId ?? ''}, ${target.marketplaceId}, ${target.orderId}, 'PREPARED',
-        ${target.source}, ${verified.sequence}, ${verified.maxTime}, ${envelope}, ${verified.hash}, ${contractId},
-        ${ledger}, now())
+        ${target.source}, ${verified.sequence}::bigint, ${verified.maxTime}::bigint, ${envelope}, ${verified.hash},
+        ${contractId}, ${ledger}::int, now()
+      from accounts where not ahead and cardinality(open) = 0
       on conflict (id) do update set intent = excluded.intent, source = excluded.source, sequence = excluded.sequence, max_time = excluded.max_time,
         unsigned_envelope = excluded.unsigned_envelope, inner_hash = excluded.inner_hash,
         contract_id = excluded.contract_id, signed_ledger = excluded.signed_ledger
       where chain_transactions.status = 'PREPARED'
       returning id
+    ), named as (
+      update escrows set contract_id = ${contractId}
+      where order_id = ${target.orderId} and ${input.intent.kind === 'DEPLOY_ESCROW'}
+        and exists (select from prepared)
     )
-    update escrows set contract_id = ${contractId}
-    where order_id = ${target.orderId} and ${input.intent.kind === 'DEPLOY_ESCROW'}
-      and exists (select from prepared)`.execute(pool(deps.orm));
+    select * from accounts`.execute(pool(deps.orm));
+  const unaccounted = rows[0] === undefined ? null : judge(target, verified.sequence, rows[0]);
+  if (unaccounted !== null) throw unaccounted;
   return id;
 }

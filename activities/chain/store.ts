@@ -23,6 +23,8 @@ export interface StoredTransaction {
   readonly ledger: number | null;
   readonly resultXdr: string | null;
   readonly bookedAt: Date | null;
+  /** whether its intent may use the source now: what is not signed yet may have lost it to somebody else */
+  readonly holdsSource: boolean;
   /** the newest outer envelope, base64; null before signing */
   readonly envelope: string | null;
   readonly outerHash: string | null;
@@ -34,7 +36,8 @@ const SELECT = sql`
   select t.id, t.intent_key as "intentKey", t.attempt, t.intent, t.status, t.source, t.sequence, t.max_time as "maxTime",
     t.unsigned_envelope as "unsignedEnvelope", t.inner_hash as "innerHash", t.contract_id as "contractId",
     t.order_id as "orderId", t.signed_ledger as "signedLedger", t.ledger, t.result_xdr as "resultXdr",
-    t.booked_at as "bookedAt", e.envelope, e.outer_hash as "outerHash", e.sent_ledger as "sentLedger"
+    t.booked_at as "bookedAt", exists (select from source_leases l where l.source = t.source and l.owner = t.intent_key
+      and l.held_at is not null) as "holdsSource", e.envelope, e.outer_hash as "outerHash", e.sent_ledger as "sentLedger"
   from chain_transactions t left join lateral (
     select * from chain_envelopes where transaction_id = t.id order by created_at desc limit 1) e on true`;
 

@@ -27,33 +27,48 @@ const lastKnown = (source: unknown) => sql`greatest(
   (select max(sequence) from chain_transactions where source = ${source} and status not in ('PREPARED', 'DEAD')),
   (select max(sequence) from unaccounted_transactions where source = ${source}))`;
 
+/** What the rows say about the accounts of an envelope. */
+export interface Accounts {
+  /** the last sequence number of the source that we used, as far as the rows know */
+  readonly known: string | null;
+  /** the chain knows a later one */
+  readonly ahead: boolean;
+  /** hashes of unaccounted transactions that concern what the envelope is about */
+  readonly open: readonly string[];
+}
+
 /**
- * Before an envelope is stored: does the chain know more of its accounts than the rows do?
+ * One row: does the chain know more of an envelope's accounts than the rows do?
  * @param sequence the envelope's; the chain's next for the source when it was built
- * @returns BOOKS_DIFFER when it does, which parks: nothing was signed; else null
  */
-export async function unaccountedAt(db: Sql, target: Target, sequence: bigint): Promise<ApplicationFailure | null> {
-  const { source, signatories, orderId, call } = target;
+export function accountsOf({ source, signatories, orderId, call }: Target, sequence: bigint) {
+  const used = sequence - 1n;
   // What only speaks for a wallet, as an approval does, moves none of its money: the contract alone decides there.
   const paying = call === null || call.call.fn === 'fund';
   const names = paying ? [source, ...signatories.map(({ address }) => address)] : [];
-  const { rows } = await sql<{ ours: boolean; known: string | null; open: string[] }>`
-    select exists (select from wallets where address = ${source} and ${OURS_ALONE}) as ours,
-      ${lastKnown(source)}::text as known,
+  return sql<Accounts>`
+    select last.known::text as known,
+      ${used}::bigint > greatest(last.known, ${birthOf(used)}::bigint)
+        and exists (select from wallets where address = ${source} and ${OURS_ALONE}) as ahead,
       array(select hash from unaccounted_transactions where settled_at is null and involved && (${names}::text[] ||
-        array(select unnest(array[e.id, e.contract_id]) from escrows e where e.order_id = ${orderId}))) as open`.execute(
-    db,
-  );
-  const [found] = rows;
-  if (found === undefined) throw new Error('a select without from has one row');
-  if (found.open.length > 0)
+        array(select unnest(array[e.id, e.contract_id]) from escrows e where e.order_id = ${orderId}))) as open
+    from (select ${lastKnown(source)} as known) last`;
+}
+
+/** @returns BOOKS_DIFFER when the chain knows more, which parks: nothing was signed; else null */
+export function judge(
+  { source }: Target,
+  sequence: bigint,
+  { known, ahead, open }: Accounts,
+): ApplicationFailure | null {
+  if (open.length > 0)
     return refuse('BOOKS_DIFFER', 'transactions that the rows do not know may have done this already', {
-      transactions: found.open,
+      transactions: open,
     });
-  if (found.ours && isAhead(sequence - 1n, found.known))
+  if (ahead)
     return refuse('BOOKS_DIFFER', `${source} was used by transactions that the rows do not know`, {
       source,
-      last_known: found.known,
+      last_known: known,
       on_chain: String(sequence - 1n),
     });
   return null;
@@ -62,12 +77,17 @@ export async function unaccountedAt(db: Sql, target: Target, sequence: bigint): 
 /** The same where no envelope could be built. @throws ProviderError */
 export async function unaccountedNow(deps: Pick<Deps, 'rpc'>, db: Sql, target: Target) {
   const { value } = await deps.rpc.account(target.source);
-  return value === null ? null : unaccountedAt(db, target, value.sequence + 1n);
+  if (value === null) return null;
+  const { rows } = await accountsOf(target, value.sequence + 1n).execute(db);
+  return rows[0] === undefined ? null : judge(target, value.sequence + 1n, rows[0]);
 }
+
+/** What the account's sequence number was before its first transaction, judged by a later one. */
+const birthOf = (used: bigint): bigint => (used >> BIRTH_BITS) << BIRTH_BITS;
 
 /** @param used the last sequence number that the chain says was used */
 function isAhead(used: bigint, known: string | null): boolean {
-  const birth = (used >> BIRTH_BITS) << BIRTH_BITS;
+  const birth = birthOf(used);
   return used > (known === null || BigInt(known) < birth ? birth : BigInt(known));
 }
 

@@ -14,7 +14,7 @@ import type { VerifiedEnvelope } from '../../providers/escrow/port.ts';
 import type { Deps, Signer } from '../context.ts';
 import { refuse, waitFor, waitForProvider } from '../failure.ts';
 import { type StoredTransaction, transactionById } from '../chain/store.ts';
-import { holdsLease, releaseLease } from '../chain/leases.ts';
+import { releaseLease } from '../chain/leases.ts';
 import { type Target, resolveTarget } from '../chain/target.ts';
 import { paymentSigned } from '../withdrawals/operation.ts';
 import type { ResolvedCall } from '../escrow/call.ts';
@@ -30,7 +30,7 @@ export function createSignActivity(deps: Deps) {
       const stored = await transactionById(pool(deps.orm), input.transaction_id);
       if (stored.status !== 'PREPARED') return { status: 'SIGNED' };
       // Whoever waited so long that its source account went to another one asks for it again.
-      if (!(await holdsLease(pool(deps.orm), stored.source, stored.intentKey))) return { status: 'STALE' };
+      if (!stored.holdsSource) return { status: 'STALE' };
       const target = await resolveTarget(deps, stored.intent, stored.intentKey);
       if (target === null) throw waitFor('WALLET', 'a wallet is not ready yet');
       const { verdict, ledger } = await verify(target, stored);

@@ -12,9 +12,12 @@ export interface SigningKey {
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-function decorate(transaction: Transaction | FeeBumpTransaction, key: SigningKey): void {
+/** @returns the hash that was signed; each costs the transaction's encoding, twice */
+function decorate(transaction: Transaction | FeeBumpTransaction, key: SigningKey): Uint8Array {
   const hint = Keypair.fromPublicKey(key.publicKey).signatureHint();
-  transaction.addDecoratedSignature(new xdr.DecoratedSignature({ hint, signature: key.sign(transaction.hash()) }));
+  const hash = transaction.hash();
+  transaction.addDecoratedSignature(new xdr.DecoratedSignature({ hint, signature: key.sign(hash) }));
+  return hash;
 }
 
 /**
@@ -131,8 +134,8 @@ function bump(inner: Transaction, networkPassphrase: string, sponsor: SigningKey
     inner,
     networkPassphrase,
   );
-  decorate(bumped, sponsor);
-  return { envelope: bumped.toXdr(), hash: hex(bumped.hash()) };
+  const hash = decorate(bumped, sponsor);
+  return { envelope: bumped.toXdr(), hash: hex(hash) };
 }
 
 /** Inclusion fee per operation an inner transaction offers, rounded up, at least the network's minimum. */

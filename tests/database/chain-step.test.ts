@@ -206,6 +206,23 @@ describe('what landed is landed', () => {
   });
 });
 
+describe('an account that the chain knows more of than the rows do', () => {
+  test('is not used: nothing is stored, and nobody holds it', async () => {
+    const known = fundStep(await world.escrowed());
+    expect(await world.drive(known)).toMatchObject({ status: 'LANDED' });
+    const [stored] = await attemptsAt(known);
+    const step = fundStep(await world.escrowed());
+    const forget = (by: number) =>
+      world.rows('update chain_transactions set sequence = sequence - $2 where id = $1', stored?.id, by);
+    await forget(1);
+    await expect(prepared(step)).rejects.toMatchObject({ type: 'BOOKS_DIFFER', nonRetryable: true });
+    expect(await attemptsAt(step)).toEqual([]);
+    expect(await world.rows('select owner from source_leases')).toEqual([]);
+    await forget(-1);
+    expect(await world.drive(step)).toMatchObject({ status: 'LANDED' });
+  });
+});
+
 describe('an attempt that comes late changes nothing', () => {
   test('a preparation that ends when another one is signed leaves the contract as it is', async () => {
     const orderId = await world.reserved();

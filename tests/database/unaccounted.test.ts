@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { Account, Asset, Operation, TransactionBuilder } from '@stellar/stellar-sdk/base';
 import { sql } from 'kysely';
 import type { Target } from '../../activities/chain/target.ts';
-import { findUnaccounted, settleUnaccounted, unaccountedAt } from '../../activities/chain/unaccounted.ts';
+import { accountsOf, findUnaccounted, judge, settleUnaccounted } from '../../activities/chain/unaccounted.ts';
 import { type Orm, openOrm } from '../../db/orm.ts';
 import { pool } from '../../db/sql.ts';
 import { hashes } from '../../providers/chain/envelope.ts';
@@ -84,8 +84,12 @@ const target = (source: string, call: Target['call'] = null, orderId: string | n
   build: async () => '',
   verify: async () => ({ verdict: { verdict: 'STALE', reason: '' }, ledger: 0 }),
 });
-const refused = async (source: string, ...rest: [Target['call']?, (string | null)?]) =>
-  (await unaccountedAt(pool(orm), target(source, ...rest), (await sequenceOf(source)) + 1n))?.type ?? null;
+const refused = async (source: string, ...rest: [Target['call']?, (string | null)?]) => {
+  const [of, sequence] = [target(source, ...rest), (await sequenceOf(source)) + 1n];
+  const [found] = (await accountsOf(of, sequence).execute(pool(orm))).rows;
+  if (found === undefined) throw new Error('a select without from has one row');
+  return judge(of, sequence, found)?.type ?? null;
+};
 
 test('rows that know every transaction leave everybody alone', async () => {
   expect(await find()).toEqual([]);

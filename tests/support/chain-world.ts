@@ -144,7 +144,7 @@ export async function startChainWorld(): Promise<ChainWorld> {
   const log = pino({ level: 'silent' });
   const startProcess = async (): Promise<Process> => {
     const name = `worker ${randomUUID()}`;
-    const orm = await openOrm({ url: database.appUrl, poolMax: 4, applicationName: name });
+    const orm = await openOrm({ url: database.appUrl, poolMax: 4, applicationName: name, preparedStatements: true });
     return {
       name,
       deps: createDeps(config, { orm, client, log }),
