@@ -12,7 +12,8 @@ import { type Sql, inTransaction, pool } from '../db/sql.ts';
 /** Name of the advisory lock: one relay at a time over all processes. */
 export const RELAY_LOCK = 0x0e7e_17b0;
 const BATCH = 1_000;
-const INTERVAL_MS = 50;
+/** How late an event is shown at most. Idle looks are most of what an idle worker asks of the database. */
+const INTERVAL_MS = 100;
 const RETRY_MS = 1_000;
 
 /**
