@@ -6,13 +6,13 @@ import type { OrderState } from '../../domain/order/shapes.ts';
 import { inTransaction } from '../../db/sql.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
+import { doneOperation } from '../operation.ts';
 import {
   type OperationInput,
   type OrderRow,
   type Part,
   changeOrder,
   demand,
-  doneOperation,
   isRepeat,
   lockOrder,
   orderTime,

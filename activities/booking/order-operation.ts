@@ -12,6 +12,7 @@ import { type PreparedOn, preparedOn } from '../escrow/gateway.ts';
 import { openEscrow, walletsReady } from '../escrow/roles.ts';
 import { refuse } from '../failure.ts';
 import { demandTargets, settlesRest } from './order-parts.ts';
+import { newOperation } from '../operation.ts';
 import {
   type OperationInput,
   type OrderEvent,
@@ -22,7 +23,6 @@ import {
   isRepeat,
   lockOrder,
   mayLand,
-  newOperation,
   orderTime,
   refuseVerb,
   stateOf,

@@ -373,26 +373,6 @@ export function correlation(): { workflowId: string; runId: string } {
   return { workflowId, runId };
 }
 
-export function newOperation(input: OperationInput, verb: OrderVerb, at: Date): OperationView {
-  return {
-    id: input.operation_id,
-    verb,
-    cause: input.cause,
-    status: 'RUNNING',
-    step: null,
-    transaction_hash: null,
-    error: null,
-    request_id: input.request_id,
-    started_at: at.toISOString(),
-    finished_at: null,
-  };
-}
-
-/** A database-only verb: begun and done in one transaction. */
-export function doneOperation(input: OperationInput, verb: OrderVerb, at: Date): OperationView {
-  return { ...newOperation(input, verb, at), status: 'SUCCEEDED', step: 'booked', finished_at: at.toISOString() };
-}
-
 /** The problem that is stored with an operation that failed. */
 export const storedProblem = (
   reason: Reason,

@@ -12,13 +12,13 @@ import type { Deps } from '../context.ts';
 import { addDuration } from '../durations.ts';
 import { refuse } from '../failure.ts';
 import { demandOpenWallets } from '../wallets/closing.ts';
+import { doneOperation } from '../operation.ts';
 import {
   type OperationInput,
   type OrderRow,
   changeOrder,
   correlation,
   demand,
-  doneOperation,
   isRepeat,
   lockOrder,
   mayLand,

@@ -20,7 +20,6 @@ import {
   type Part,
   changeOrder,
   demand,
-  doneOperation,
   isRepeat,
   lockOrder,
   orderTime,
@@ -29,6 +28,7 @@ import {
 } from '../booking/order-row.ts';
 import type { Deps } from '../context.ts';
 import { addDuration } from '../durations.ts';
+import { doneOperation } from '../operation.ts';
 import { recordEvents } from './row.ts';
 
 export function createDisputeOpening({ orm }: Pick<Deps, 'orm'>) {

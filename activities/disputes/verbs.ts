@@ -2,12 +2,13 @@
 import { recordAudit } from '../../db/audit.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { shareOut, sharesOf } from '../../domain/dispute/decision.ts';
-import type { DisputeOperation, DisputeState, SharesOfPart } from '../../domain/dispute/shapes.ts';
+import type { DisputeState, SharesOfPart } from '../../domain/dispute/shapes.ts';
 import type { DisputeDecision, DisputeVerb, OperationCause } from '../../domain/statuses.ts';
 import type { AssignDispute, DisputeVerbRequest, ResolveDispute, WithdrawDispute } from '../../workflows/messages.ts';
 import type { Deps } from '../context.ts';
 import { type PreparedOn, preparedOn } from '../escrow/gateway.ts';
 import { refuse } from '../failure.ts';
+import { doneOperation, newOperation } from '../operation.ts';
 import { type DisputeRow, changeDispute, demand, disputeTime, lockDispute, readDispute, stateOf } from './row.ts';
 
 export function createDisputeVerbs({ orm, gateway }: Pick<Deps, 'orm' | 'gateway'>) {
@@ -49,7 +50,7 @@ export function createDisputeVerbs({ orm, gateway }: Pick<Deps, 'orm' | 'gateway
           {
             status: 'UNDER_REVIEW',
             assignedTo: request.assigned_to,
-            operation: done(dispute, request, 'assign'),
+            operation: doneOperation(request, 'assign', disputeTime(dispute)),
           },
           request,
           { own: [{ what: 'assigned', change: { assigned_to: request.assigned_to } }] },
@@ -64,7 +65,11 @@ export function createDisputeVerbs({ orm, gateway }: Pick<Deps, 'orm' | 'gateway
         return changeDispute(
           trx,
           dispute,
-          { status: 'WITHDRAWN', operation: done(dispute, request, 'withdraw'), resolvedAt: disputeTime(dispute) },
+          {
+            status: 'WITHDRAWN',
+            operation: doneOperation(request, 'withdraw', disputeTime(dispute)),
+            resolvedAt: disputeTime(dispute),
+          },
           request,
           { own: [{ what: 'withdrawn', change: { by: request.by } }] },
         );
@@ -107,31 +112,7 @@ async function decide(
   if (dispute.paused) throw refuse('MARKETPLACE_PAUSED', 'the marketplace pays nothing out now');
   const parts = shareOut(dispute.parts, shares);
   if (parts === null) throw refuse('VALIDATION_ERROR', 'the shares do not sum to what is in dispute');
-  const operation = { ...newOperation(dispute, request, 'resolve'), cause: request.cause ?? 'API' };
+  const operation = newOperation(request, 'resolve', disputeTime(dispute));
   const { decision, note, resolved_by: resolvedBy } = request;
   return changeDispute(trx, dispute, { status: 'RESOLVING', parts, decision, note, resolvedBy, operation }, request);
 }
-
-const newOperation = (
-  dispute: DisputeRow,
-  request: { readonly operation_id: string; readonly request_id: string | null },
-  verb: DisputeVerb,
-): DisputeOperation => ({
-  id: request.operation_id,
-  verb,
-  cause: 'API',
-  status: 'RUNNING',
-  step: null,
-  transaction_hash: null,
-  error: null,
-  request_id: request.request_id,
-  started_at: disputeTime(dispute).toISOString(),
-  finished_at: null,
-});
-
-const done = (...args: Parameters<typeof newOperation>): DisputeOperation => ({
-  ...newOperation(...args),
-  status: 'SUCCEEDED',
-  step: 'booked',
-  finished_at: disputeTime(args[0]).toISOString(),
-});

@@ -6,13 +6,14 @@ import { paymentRequested } from '../../db/ledger/payments.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { formatAmount, parseAmount } from '../../domain/money.ts';
 import { isSecondPerson, needsApproval } from '../../domain/payment/approval.ts';
-import type { PaymentOperation, PaymentState } from '../../domain/payment/shapes.ts';
+import type { PaymentState } from '../../domain/payment/shapes.ts';
 import type { PaymentVerb } from '../../domain/statuses.ts';
 import type { CreatePayment, PaymentVerbRequest } from '../../workflows/messages.ts';
 import { clearAttention } from '../attention.ts';
 import { releaseLease } from '../chain/leases.ts';
 import type { Deps } from '../context.ts';
 import { refuse } from '../failure.ts';
+import { doneOperation, newOperation } from '../operation.ts';
 import { partiesOf } from './parties.ts';
 import {
   type PaymentRow,
@@ -84,7 +85,10 @@ async function createInside(trx: Sql, request: CreatePayment): Promise<PaymentSt
     ? await changePayment(
         trx,
         payment,
-        { status: 'APPROVAL_REQUIRED', operation: succeeded(payment.operation, 'held') },
+        {
+          status: 'APPROVAL_REQUIRED',
+          operation: { ...payment.operation, status: 'SUCCEEDED', step: 'held', finished_at: new Date().toISOString() },
+        },
         request,
         { own: [{ what: 'approval_required' }], others: held },
       )
@@ -106,7 +110,7 @@ async function approveInside(trx: Sql, request: PaymentVerbRequest): Promise<Pay
   const changed = await changePayment(
     trx,
     payment,
-    { status: 'APPROVED', approvedBy: request.key_id, operation: operationOf(request, 'approve') },
+    { status: 'APPROVED', approvedBy: request.key_id, operation: newOperation(request, 'approve', new Date()) },
     request,
     { own: [{ what: 'approved', change: { approved_by: request.key_id } }] },
   );
@@ -125,36 +129,13 @@ async function cancelInside(trx: Sql, request: PaymentVerbRequest): Promise<Paym
   const changed = await changePayment(
     trx,
     payment,
-    { status: 'CANCELED', operation: succeeded(operationOf(request, 'cancel'), 'booked') },
+    { status: 'CANCELED', operation: doneOperation(request, 'cancel', new Date()) },
     request,
     { own: [{ what: 'canceled', change: { reason: request.reason } }], others: released },
   );
   await audit(trx, changed, 'cancel', request, payment);
   return stateOf(changed);
 }
-
-const succeeded = (operation: PaymentOperation, step: string): PaymentOperation => ({
-  ...operation,
-  status: 'SUCCEEDED',
-  step,
-  finished_at: new Date().toISOString(),
-});
-
-const operationOf = (
-  request: { readonly operation_id: string; readonly request_id: string | null },
-  verb: PaymentVerb,
-): PaymentOperation => ({
-  id: request.operation_id,
-  verb,
-  cause: 'API',
-  status: 'RUNNING',
-  step: null,
-  transaction_hash: null,
-  error: null,
-  request_id: request.request_id,
-  started_at: new Date().toISOString(),
-  finished_at: null,
-});
 
 function audit(
   trx: Sql,
@@ -210,7 +191,7 @@ async function insert(
     values (${request.payment_id}, ${request.kind}, ${request.marketplace_id}, ${request.user_id}, ${request.direction},
       ${parseAmount(request.amount)}, ${request.asset}, ${JSON.stringify(payer)}, ${JSON.stringify(payee)},
       ${destination === null ? null : JSON.stringify(destination)}, ${request.client_ref}, ${request.body_hash},
-      ${request.reason}, ${request.reference}, 'CREATED', ${JSON.stringify(operationOf(request, 'create'))},
+      ${request.reason}, ${request.reference}, 'CREATED', ${JSON.stringify(newOperation(request, 'create', new Date()))},
       ${request.key_id}, ${request.person}, ${JSON.stringify(request.metadata)}, clock_timestamp(), clock_timestamp())
     on conflict do nothing returning id`.execute(trx);
   if (rows[0] !== undefined) return true;
