@@ -2,7 +2,6 @@
  * Drives the transactions of an operation to their settled end, one by one: landed, dead, or parked until an operator has
  * helped. Orders and disputes share it; what is written on which row they say themselves.
  */
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { ApplicationFailure, condition, sleep, upsertSearchAttributes } from '@temporalio/workflow';
 import { type Intent, intentSummary } from '../domain/intents.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
@@ -11,10 +10,9 @@ import { type Repair, payeeOf, repairsFor } from '../domain/repairs.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import type { RepairRequest } from './messages.ts';
+import { ATTENTION } from './search-attributes.ts';
 import type { StepControl } from './step-control.ts';
 import type { SignatureDesk } from './user-signature.ts';
-
-const ATTENTION = defineSearchAttributeKey('Attention', 'BOOL');
 
 /** So often a transaction that has to land is tried again by itself before somebody has to look. */
 const ATTEMPTS = 3;
@@ -51,7 +49,8 @@ export interface DriverContext {
   readonly control?: StepControl;
   /** where users' own signatures arrive */
   readonly signatures?: SignatureDesk;
-  landed(state: OrderState): void;
+  /** @param state of the order afterwards; null where it is another row's */
+  landed(transactionHash: string, state: OrderState | null): void;
   /** Writes on the row that the operation is parked. */
   park(why: Parking): Promise<void>;
   /** Writes on the row that it runs again. */
@@ -122,7 +121,7 @@ export function createChainDriver(context: DriverContext): ChainDriver {
           const { reason, detail, transaction_hash } = outcome;
           return { reason, detail, transaction_hash };
         }
-        if (outcome.state !== null) context.landed(outcome.state);
+        context.landed(outcome.transaction_hash, outcome.state);
         return null;
       } catch (error) {
         const failure = asRefusal(error);

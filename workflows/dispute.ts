@@ -28,6 +28,8 @@ import {
   withdrawDisputeUpdate,
 } from './messages.ts';
 import { releaseParts, resolveParts } from './order-chain.ts';
+import { DUE_AT, MARKETPLACE_ID, ORDER_ID, TX_HASH } from './search-attributes.ts';
+import { createVisibility } from './visibility.ts';
 import { localSteps, steps } from './worded.ts';
 
 /** Money that waits to be paid out. */
@@ -45,15 +47,19 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
   const load = async (): Promise<void> => {
     for (;;) {
       const { changes } = life;
-      const { prepare_on, ...row } = await db.loadDispute({ dispute_id });
+      const { prepare_on, marketplace_id, ...row } = await db.loadDispute({ dispute_id });
       if (changes !== life.changes) continue;
       life.prepareOn = prepare_on;
+      life.marketplaceId = marketplace_id;
       return settled(row);
     }
   };
   const driver = createChainDriver({
     task_queue_prefix,
-    landed: () => undefined,
+    // The row is read again after each: it says what comes next.
+    landed: (hash) => {
+      life.hash = hash;
+    },
     park: async ({ operation_id: _operation, ...why }) => settled(await db.parkDispute({ dispute_id, ...why })),
     unpark: async () => settled(await db.unparkDispute({ dispute_id })),
     isDiverted: (index) => current().parts.some((part) => part.index === index && part.diverted === true),
@@ -124,19 +130,29 @@ function createLife() {
     if (state === null) throw new TypeError('the dispute is not loaded');
     return state;
   };
+  const show = createVisibility();
   const life = {
     woken: false,
     /** how often the row was heard of */
     changes: 0,
     /** task queue of the escrow gateway, when it is not the usual one */
     prepareOn: undefined as 'chain' | undefined,
+    marketplaceId: null as string | null,
+    /** of the last transaction that landed */
+    hash: null as string | null,
     clock,
     current,
     settled: (next: DisputeState): void => {
       state = next;
       life.changes += 1;
       clock.sync(next.clock_offset_ms);
-      setCurrentDetails(details(next));
+      show(
+        { key: ORDER_ID, value: next.order_id },
+        { key: MARKETPLACE_ID, value: life.marketplaceId },
+        { key: TX_HASH, value: life.hash },
+        { key: DUE_AT, value: next.due_at === null ? null : new Date(next.due_at) },
+      );
+      setCurrentDetails(details(next, life.hash));
     },
     retryDeadline: (afterMs: number): void => {
       notBefore = clock.now() + afterMs;
@@ -222,7 +238,14 @@ function activitiesOf(prefix: string) {
 }
 
 /** What an operator reads at the top of the workflow's page. */
-function details({ status, decision, operation, due_at }: DisputeState): string {
+function details({ status, decision, operation, due_at }: DisputeState, hash: string | null): string {
   const running = operation === null ? 'none' : `${operation.verb} (${operation.status.toLowerCase()})`;
-  return `**${status}**\n\n- decision: ${decision ?? 'none'}\n- operation: ${running}\n- deadline: ${due_at ?? 'none'}`;
+  return [
+    `**${status}**`,
+    '',
+    `- decision: ${decision ?? 'none'}`,
+    `- operation: ${running}`,
+    `- deadline: ${due_at ?? 'none'}`,
+    `- last transaction: ${hash ?? 'none'}`,
+  ].join('\n');
 }

@@ -99,10 +99,11 @@ export interface ChainOperationContext {
   /** the row as the last step left it */
   state(): OrderState | null;
   settled(next: OrderState): void;
+  landed(transactionHash: string, state: OrderState | null): void;
 }
 
 export function createChainOperations(context: ChainOperationContext): ChainOperations {
-  const { input, db, compensation, signatures, settled } = context;
+  const { input, db, compensation, signatures, settled, landed } = context;
   const { order_id, task_queue_prefix } = input;
   const control = createStepControl();
   const adopt = createAdopting(task_queue_prefix);
@@ -110,7 +111,7 @@ export function createChainOperations(context: ChainOperationContext): ChainOper
     task_queue_prefix,
     control,
     signatures,
-    landed: settled,
+    landed,
     park: async (why) => settled(await db.parkOperation({ order_id, ...why })),
     unpark: async (operation_id) => settled(await db.unparkOperation({ order_id, operation_id })),
     isDiverted: (index) => targets().some((target) => target.index === index && target.diverted === true),

@@ -1,6 +1,6 @@
 /** The steps behind the verbs of an order: one local activity for those that touch only the database, transactions else. */
-import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
-import { proxyActivities, setCurrentDetails, startChild, upsertSearchAttributes } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { proxyActivities, setCurrentDetails, startChild } from '@temporalio/workflow';
 import type { ChainActivities, OrderActivities } from '../activities/index.ts';
 import type { OrderState } from '../domain/order/shapes.ts';
 import { disputeWorkflowId } from '../domain/workflow-ids.ts';
@@ -15,11 +15,10 @@ import {
   releaseParts,
   resolveParts,
 } from './order-chain.ts';
+import { DUE_AT, ESCROW_CONTRACT_ID, MARKETPLACE_ID, ORDER_STATUS, TX_HASH } from './search-attributes.ts';
 import { createSignatureDesk } from './user-signature.ts';
+import { createVisibility } from './visibility.ts';
 import { localSteps, steps } from './worded.ts';
-
-const ORDER_ID = defineSearchAttributeKey('OrderId', 'KEYWORD');
-const ORDER_STATUS = defineSearchAttributeKey('OrderStatus', 'KEYWORD');
 
 export type OrderOperations = ReturnType<typeof createOrderOperations>;
 
@@ -42,16 +41,27 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     startToCloseTimeout: '10s',
     retry: { initialInterval: '250ms', maximumInterval: '20s' },
   });
+  const show = createVisibility();
   let last: OrderState | null = null;
+  let hash: string | null = null;
   const settled = (next: OrderState): void => {
     if (isOutdated(next, last)) return;
-    if (next.status !== last?.status) upsertSearchAttributes([{ key: ORDER_STATUS, value: next.status }]);
     last = next;
     publish(next);
-    setCurrentDetails(details(next));
+    show(
+      { key: ORDER_STATUS, value: next.status },
+      { key: ESCROW_CONTRACT_ID, value: next.contract_id ?? null },
+      { key: TX_HASH, value: hash },
+      { key: DUE_AT, value: next.due === null ? null : new Date(next.due.at) },
+    );
+    setCurrentDetails(details(next, hash));
+  };
+  const landed = (transactionHash: string, state: OrderState | null): void => {
+    hash = transactionHash;
+    if (state !== null) settled(state);
   };
   const signatures = createSignatureDesk(input);
-  const chain = createChainOperations({ input, db, compensation, signatures, state: () => last, settled });
+  const chain = createChainOperations({ input, db, compensation, signatures, state: () => last, settled, landed });
   const verbs = createChainVerbs(order_id, chain);
 
   return {
@@ -60,7 +70,11 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     control: chain.control,
     signatures,
     create: async (request: CreateOrder) => settled(await db.createOrder(request)),
-    refresh: async () => settled(await db.loadOrder({ order_id })),
+    refresh: async () => {
+      const { marketplace_id, ...state } = await db.loadOrder({ order_id });
+      show({ key: MARKETPLACE_ID, value: marketplace_id });
+      settled(state);
+    },
     reserve: async (request: OperationRequest) => {
       const wanted = { order_id, ...operationOf(request) };
       const answer = await db.reserveFunds(wanted);
@@ -100,7 +114,6 @@ function createDisputeSteps(input: OrderInput, db: OrderActivities, settled: (ne
         // It outlives this run, and a reset of it.
         parentClosePolicy: 'ABANDON',
         staticSummary: `dispute ${dispute_id} of ${order_id}`,
-        typedSearchAttributes: [{ key: ORDER_ID, value: order_id }],
       });
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -155,9 +168,17 @@ const operationOf = ({ operation_id, cause, request_id, actor, reason, deadline_
 });
 
 /** What an operator reads at the top of the workflow's page. */
-function details(state: OrderState): string {
+function details(state: OrderState, hash: string | null): string {
   const operation =
     state.operation === null ? 'none' : `${state.operation.verb} (${state.operation.status.toLowerCase()})`;
   const due = state.due === null ? 'none' : `${state.due.action} at ${state.due.at}`;
-  return `**${state.status}**\n\n- operation: ${operation}\n- waiting for: ${state.waiting_for ?? 'nothing'}\n- next timer: ${due}`;
+  return [
+    `**${state.status}**`,
+    '',
+    `- operation: ${operation}`,
+    `- waiting for: ${state.waiting_for ?? 'nothing'}`,
+    `- next timer: ${due}`,
+    `- contract: ${state.contract_id ?? 'none'}`,
+    `- last transaction: ${hash ?? 'none'}`,
+  ].join('\n');
 }

@@ -6,7 +6,6 @@
  * The money is held with the row; what is true is the row: every step writes it under its lock, so that a cancel and a
  * signature cannot both win, and the workflow can start from it in mid-life (`resume`).
  */
-import { defineSearchAttributeKey } from '@temporalio/common';
 import {
   ApplicationFailure,
   allHandlersFinished,
@@ -31,9 +30,10 @@ import {
   repairUpdates,
   rowWakeSignal,
 } from './messages.ts';
+import { ATTENTION, MARKETPLACE_ID, TX_HASH } from './search-attributes.ts';
+import { createVisibility } from './visibility.ts';
 import { type Worded, localSteps, steps } from './worded.ts';
 
-const ATTENTION = defineSearchAttributeKey('Attention', 'BOOL');
 /** A creation that was refused leaves a workflow without a payment: it ends itself when none comes. */
 const CREATION_LIMIT = '1 minute';
 /** Money that waits to be paid out, behind releases. */
@@ -58,19 +58,24 @@ async function payment(input: PaymentInput): Promise<void> {
   const intent = { kind: 'PAY', payment: input.payment } as const;
   const adopting = createAdopting(input.task_queue_prefix);
   const adopt = (request: RepairRequest): Promise<void> => adopting(request, [{ intent, step: STEP }]);
+  const show = createVisibility();
+  let hash: string | null = null;
   const settled = (next: PaymentState): void => {
     // What is over stays so, in whatever order the steps report.
     if (life.state !== null && isOver(life.state.status)) return;
     life.state = next;
     life.changes += 1;
-    setCurrentDetails(`**${next.status}**\n\n- ${next.operation.verb}: ${next.operation.status.toLowerCase()}`);
+    const { verb, status } = next.operation;
+    setCurrentDetails(`**${next.status}**\n\n- ${verb}: ${status.toLowerCase()}\n- transaction: ${hash ?? 'none'}`);
   };
   // What was read before another step wrote is out of date when that step was heard of first.
   const load = async (): Promise<void> => {
     for (;;) {
       const { changes } = life;
-      const row = await db.loadPayment({ payment_id });
-      if (changes === life.changes) return settled(row);
+      const { marketplace_id, ...row } = await db.loadPayment({ payment_id });
+      if (changes !== life.changes) continue;
+      show({ key: MARKETPLACE_ID, value: marketplace_id }, { key: TX_HASH, value: hash });
+      return settled(row);
     }
   };
   listen(payment_id, { life, db, settled, load, adopt });
@@ -96,7 +101,10 @@ async function payment(input: PaymentInput): Promise<void> {
         priority: PRIORITY,
         task_queue_prefix: input.task_queue_prefix,
       });
-      if (outcome.status === 'LANDED') return await load();
+      if (outcome.status === 'LANDED') {
+        hash = outcome.transaction_hash;
+        return await load();
+      }
       const { reason, detail, transaction_hash } = outcome;
       settled(await compensation.failPayment({ payment_id, reason, detail, transaction_hash }));
     } catch (error) {

@@ -216,6 +216,7 @@ export function stateOf(order: OrderRow): OrderState {
       targets,
       ...(operation.status === 'PARKED' ? { repairs: parking?.repairs ?? ['retry'] } : {}),
     },
+    ...(order.escrow?.contractId == null ? {} : { contract_id: order.escrow.contractId }),
     due: nextDue(order),
     clock_offset_ms: order.clockOffsetMs,
     as_of: order.asOf,

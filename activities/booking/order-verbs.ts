@@ -46,8 +46,9 @@ export function createOrderVerbs(deps: Deps) {
       });
     },
 
-    async loadOrder(input: { order_id: string }): Promise<OrderState> {
-      return stateOf(await readOrder(pool(orm), input.order_id));
+    async loadOrder(input: { order_id: string }): Promise<OrderState & { readonly marketplace_id: string }> {
+      const order = await readOrder(pool(orm), input.order_id);
+      return { ...stateOf(order), marketplace_id: order.marketplaceId };
     },
 
     /**

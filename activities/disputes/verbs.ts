@@ -36,10 +36,14 @@ export function createDisputeVerbs({ orm, gateway }: Pick<Deps, 'orm' | 'gateway
     });
 
   return {
-    loadDispute: async ({ dispute_id }: { dispute_id: string }): Promise<DisputeState & PreparedOn> => ({
-      ...stateOf(await readDispute(pool(orm), dispute_id)),
-      ...preparedOn({ gateway }),
-    }),
+    async loadDispute({
+      dispute_id,
+    }: {
+      dispute_id: string;
+    }): Promise<DisputeState & PreparedOn & { readonly marketplace_id: string }> {
+      const dispute = await readDispute(pool(orm), dispute_id);
+      return { ...stateOf(dispute), ...preparedOn({ gateway }), marketplace_id: dispute.marketplaceId };
+    },
 
     /** @throws ApplicationFailure INVALID_STATE */
     assignDispute: (request: AssignDispute): Promise<DisputeState> =>

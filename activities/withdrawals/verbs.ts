@@ -48,10 +48,14 @@ export function createPaymentVerbs({ orm }: Pick<Deps, 'orm'>) {
       }
     },
 
-    async loadPayment({ payment_id }: { payment_id: string }): Promise<PaymentState> {
+    async loadPayment({
+      payment_id,
+    }: {
+      payment_id: string;
+    }): Promise<PaymentState & { readonly marketplace_id: string }> {
       const payment = await findPayment(pool(orm), payment_id);
       if (payment === null) throw refuse('NOT_FOUND', `payment ${payment_id} does not exist`);
-      return stateOf(payment);
+      return { ...stateOf(payment), marketplace_id: payment.marketplaceId };
     },
 
     /** @throws ApplicationFailure INVALID_STATE, INSUFFICIENT_SCOPE (not another person), MARKETPLACE_PAUSED, USER_SUSPENDED */

@@ -91,6 +91,8 @@ export interface OrderState {
   } | null;
   /** just closed, and its contract still holds something */
   readonly surplus?: true;
+  /** of its escrow, once it is known */
+  readonly contract_id?: string;
   /** the next timer of its own; a dispute's belongs to the dispute */
   readonly due: Due | null;
   /** how far the marketplace's test clock is ahead; 0 without one */

@@ -21,7 +21,7 @@ import { eventually } from '../support/wait.ts';
 
 interface DisputedOrder extends OrderBody {
   readonly dispute_ids: readonly string[];
-  readonly due: { readonly action: string } | null;
+  readonly due: { readonly at: string; readonly action: string } | null;
   readonly milestones: readonly {
     readonly milestone_ref: string;
     readonly status: string;
@@ -136,6 +136,31 @@ describe('a dispute', () => {
     },
     180_000,
   );
+
+  test('and its order are found by operators by all that they are about', async () => {
+    const { api } = market;
+    const deadlines = { delivery: 'P14D', dispute: 'P30D', dispute_default: 'FULL_REFUND' };
+    const { order } = await runningOrder(api, '20', { deadlines });
+    const searched = async (workflowId: string) => {
+      const { typedSearchAttributes } = await stack.client.workflow.getHandle(workflowId).describe();
+      return Object.fromEntries(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]));
+    };
+    const isFound = (workflowId: string, about: object) =>
+      eventually(async () => {
+        expect(await searched(workflowId)).toMatchObject(about);
+        return true;
+      });
+    const { due, operation, escrow } = await orderOf(api, order.id);
+    const [of, contract] = [{ OrderId: order.id, MarketplaceId: market.id }, escrow?.contract_id];
+    const running = { OrderStatus: 'IN_PROGRESS', EscrowContractId: contract, TxHash: operation?.transaction_hash };
+    await isFound(`order/${order.id}`, { ...of, ...running, DueAt: new Date(due?.at ?? '') });
+    const { body: dispute } = await open(api, order.id);
+    await isFound(`dispute/${dispute.id}`, { ...of, DueAt: new Date(dispute.due?.at ?? '') });
+    const { body: resolved } = await act(api, dispute.id, 'resolve', { decision: 'FULL_REFUND', ...AGENT });
+    await isFound(`dispute/${dispute.id}`, { ...of, TxHash: resolved.operation?.transaction_hash });
+    await isFound(`order/${order.id}`, { ...of, OrderStatus: 'CLOSED', EscrowContractId: contract });
+    expect(await searched(`order/${order.id}`)).not.toHaveProperty('DueAt');
+  }, 180_000);
 
   test('about some milestones leaves the others alone; the last settled one closes the order', async () => {
     const { api } = market;
