@@ -11,7 +11,7 @@
  * | | Temporal lost, reset, restored; the database restored | `tests/faults/temporal.test.ts`, `tests/long/recovery.test.ts` |
  * | | a worker killed anywhere | `tests/long/chain-recovery.test.ts`, `tests/database/chain-step-crashes.test.ts` |
  * | proved dead | every step, failed in its ledger and expired | here |
- * | | withdrawals | `tests/faults/withdrawals.test.ts` |
+ * | | a withdrawal, failed in its ledger · expired | here · `tests/faults/withdrawals.test.ts` |
  * | | a signature that the user never gave | `tests/e2e/external-wallet.test.ts` |
  * | operator | envelope different, frozen trustline, books ≠ chain | `tests/e2e/repairs-table.test.ts` |
  * | | a resolution that keeps dying | here |
@@ -20,9 +20,9 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { expectCoherent } from '../support/coherent.ts';
-import { type ProblemBody, balance, getOrder } from '../support/flows.ts';
+import { type ProblemBody, balance, fundedUser, getOrder } from '../support/flows.ts';
 import { FUNDED, HELD, IN_ESCROW, SPLIT, TO_ESCROW, TO_PROGRESS } from '../support/lives.ts';
-import { control } from '../support/payments.ts';
+import { control, to, withdraw } from '../support/payments.ts';
 import {
   type Case,
   type Place,
@@ -43,6 +43,7 @@ import {
   untilOperation,
 } from '../support/side-by-side.ts';
 import { type Body, type TestStack, startTestStack } from '../support/stack.ts';
+import { createStranger } from '../support/stranger.ts';
 import { eventually } from '../support/wait.ts';
 import { DEAD_STEPS, type DeadStep } from './dead-steps.ts';
 
@@ -51,7 +52,7 @@ let temporal: Awaited<ReturnType<typeof openTemporal>>;
 let ends: readonly (() => Promise<void>)[];
 
 const PATIENCE = { timeoutMs: 120_000 };
-const COMPENSATIONS = ['voidFunding', 'failOperation', 'failResolution'];
+const COMPENSATIONS = ['voidFunding', 'failOperation', 'failResolution', 'failPayment'];
 
 /** Of an operation: each step in words, none that stuck; and what was undone. */
 async function undoneIn(workflowId: string): Promise<string[]> {
@@ -142,6 +143,23 @@ async function* dead(step: DeadStep): Case {
   expect(await undoneIn(workflowId)).toEqual([...undone, ...undone]);
 }
 
+/** The issuer froze what the user holds: only the network finds that out. */
+async function* withdrawn(): Case {
+  const { api } = await stack.createMarketplace();
+  const [user, outside] = await Promise.all([fundedUser(api, '25'), createStranger(stack, '1')]);
+  const { address } = user.wallet;
+  yield;
+  await control(stack, 'freeze', { address });
+  const { body } = await withdraw(api, { user_id: user.id, amount: '4', destination: to(outside.address) });
+  const failed = await untilOperation(api, `/withdrawals/${body.id}`, 'FAILED');
+  expect(failed).toMatchObject({ status: 'FAILED', operation: { error: { code: 'TRANSACTION_FAILED' } } });
+  expect(await balance(api, user.id)).toMatchObject({ available: '25', reserved: '0' });
+  const events = ['created', 'approved', 'submitted', 'failed'];
+  expect(await eventsOf(api, body.id, events.length)).toEqual(events);
+  expect(await undoneIn(`withdrawal/${body.id}`)).toEqual(['failPayment DONE']);
+  await control(stack, 'unfreeze', { address });
+}
+
 /** The dispute is open on chain: there is no way back, the resolution is driven on, and in the end somebody has to look. */
 async function* driven(asked: 'refund' | 'resolve'): Case {
   const place = await placeOrder(stack, TO_PROGRESS);
@@ -183,6 +201,7 @@ const CASES: readonly (readonly [words: string, begin: () => Case])[] = [
   ['wait: 503 of the gateway', () => waiting({ name: 'http_503' })],
   ['wait: 429 of the gateway', () => waiting({ name: 'http_429', retry_after: 1 })],
   ...DEAD_STEPS.map((step) => [`proved dead: ${step.words}`, () => dead(step)] as const),
+  ['proved dead: a withdrawal that fails in its ledger', withdrawn],
   ['proved dead: the resolution of a refund is driven on, then parked', () => driven('refund')],
   ['proved dead: the resolution of a dispute is driven on, then parked', () => driven('resolve')],
 ];
