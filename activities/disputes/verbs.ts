@@ -11,29 +11,11 @@ import { refuse } from '../failure.ts';
 import { doneOperation, newOperation } from '../operation.ts';
 import { type DisputeRow, changeDispute, demand, disputeTime, lockDispute, readDispute, stateOf } from './row.ts';
 
+type Change = (trx: Sql, dispute: DisputeRow) => Promise<DisputeRow>;
+
 export function createDisputeVerbs({ orm, gateway }: Pick<Deps, 'orm' | 'gateway'>) {
-  const changing = (
-    request: DisputeVerbRequest,
-    verb: DisputeVerb,
-    change: (trx: Sql, dispute: DisputeRow) => Promise<DisputeRow>,
-  ): Promise<DisputeState> =>
-    inTransaction(orm, async (trx) => {
-      const dispute = await lockDispute(trx, request.dispute_id);
-      if (dispute.operation?.id === request.operation_id) return stateOf(dispute);
-      demand(dispute, verb);
-      const changed = await change(trx, dispute);
-      const { id, marketplaceId } = dispute;
-      await recordAudit(trx, {
-        marketplaceId,
-        actor: request.actor,
-        requestId: request.request_id,
-        action: `dispute.${verb}`,
-        resource: { type: 'dispute', id },
-        before: { status: dispute.status },
-        after: { status: changed.status, assigned_to: changed.assignedTo, decision: changed.decision },
-      });
-      return stateOf(changed);
-    });
+  const changing = (request: DisputeVerbRequest, verb: DisputeVerb, change: Change): Promise<DisputeState> =>
+    inTransaction(orm, (trx) => changeOnce(trx, request, verb, change));
 
   return {
     async loadDispute({
@@ -98,6 +80,30 @@ export function createDisputeVerbs({ orm, gateway }: Pick<Deps, 'orm' | 'gateway
         return decide(trx, dispute, { ...request, decision, note, resolved_by: null, cause: 'DEADLINE' }, shares);
       }),
   };
+}
+
+/** Under the row's lock; what was done under this operation id is found. */
+async function changeOnce(
+  trx: Sql,
+  request: DisputeVerbRequest,
+  verb: DisputeVerb,
+  change: Change,
+): Promise<DisputeState> {
+  const dispute = await lockDispute(trx, request.dispute_id);
+  if (dispute.operation?.id === request.operation_id) return stateOf(dispute);
+  demand(dispute, verb);
+  const changed = await change(trx, dispute);
+  const { id, marketplaceId } = dispute;
+  await recordAudit(trx, {
+    marketplaceId,
+    actor: request.actor,
+    requestId: request.request_id,
+    action: `dispute.${verb}`,
+    resource: { type: 'dispute', id },
+    before: { status: dispute.status },
+    after: { status: changed.status, assigned_to: changed.assignedTo, decision: changed.decision },
+  });
+  return stateOf(changed);
 }
 
 type Decision = DisputeVerbRequest & {
