@@ -1,8 +1,13 @@
 /** The life of an order over HTTP, on real Temporal, Postgres and the local network; the books are checked after each. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { createSurplusActivities } from '../../activities/surplus/index.ts';
+import { proposeOrApprove } from '../../db/repair-approvals.ts';
+import { inTransaction } from '../../db/sql.ts';
 import type { AttentionResource } from '../../domain/resources/attention.ts';
 import type { TimelineItem } from '../../domain/resources/timeline.ts';
+import { asActivity } from '../support/activity.ts';
 import { expectCoherent } from '../support/coherent.ts';
+import { reconcileNow, withDeps } from '../support/deps.ts';
 import {
   type ProblemBody,
   balance,
@@ -277,7 +282,7 @@ describe('what a stranger put into a contract', () => {
     expect(await getOrder(api, id)).toMatchObject({ status: 'CLOSED', final_status: 'RELEASED', attention: null });
   }, 240_000);
 
-  test('that was never funded comes out of it, too, when its order is canceled', async () => {
+  test('and was never funded comes out of it, too; a payout whose workflow was lost is found by its row', async () => {
     const { api } = market;
     const [buyer, seller, outside] = await Promise.all([
       fundedUser(api, '25'),
@@ -291,8 +296,29 @@ describe('what a stranger put into a contract', () => {
     await verb(api, id, 'cancel', { reason: 'changed my mind' });
     const matter = await matterOf(id);
     await payTo(alice, matter, outside.address);
-    await payTo(bob, matter, outside.address);
+    const { workflow_id } = matter;
+    await stack.client.workflow.getHandle(workflow_id).terminate('lost');
+    await withDeps(stack, stack.client, async (deps) => {
+      const by = { key: 'key_bob', person: 'bob' };
+      const proposal = {
+        attentionId: matter.id,
+        action: 'payout_to',
+        address: outside.address,
+        reason: null,
+        by,
+      } as const;
+      const said = await inTransaction(deps.orm, (trx) => proposeOrApprove(trx, proposal));
+      const escrow_id = workflow_id.slice('surplus/'.length);
+      const taken = { escrow_id, approval_id: said?.approval_id ?? '' };
+      await asActivity(workflow_id, 1, () => createSurplusActivities(deps).takeSurplusApproval(taken));
+    });
+    expect(await reconcileNow(stack, stack.client)).toMatchObject({ surpluses_waiting: 1 });
     await untilNothingIsLeft(id);
+    expect(await onChain(stack, outside.address)).toBe('99.9920000');
     expect(await balance(api, buyer.id)).toMatchObject({ available: '25', in_escrow: '0' });
+    // Seen by a reader that dies before it tells anybody.
+    await rows(stack, 'update surpluses set settled_at = null, seen_at = clock_timestamp() where order_id = $1', [id]);
+    await reconcileNow(stack, stack.client);
+    await untilNothingIsLeft(id);
   }, 240_000);
 });

@@ -17,7 +17,7 @@ async function asked(api: Call, meanwhile: () => Promise<unknown> = async () => 
 }
 
 /** A key of the marketplace that names a person. */
-async function person(scene: Scene, api: Call, name: string): Promise<Call> {
+export async function person(scene: Scene, api: Call, name: string): Promise<Call> {
   const request = { name, person: name, scopes: ['read', 'write', 'support'] };
   return scene.call((await api<{ api_key: string }>('POST', '/auth/api-keys', request)).body.api_key);
 }
