@@ -1,8 +1,10 @@
 /** The invariants of the books, compared with the chain. */
+import { type Environment, loadConfig } from '../config/config.ts';
 import { openOrm } from '../db/orm.ts';
 import { verifyLedger, type Verification } from '../db/ledger/verify.ts';
 import { pool } from '../db/sql.ts';
 import { createChainRpc } from '../providers/chain/rpc.ts';
+import { type ServiceOptions, loadEnvironment } from './services.ts';
 
 interface CoherenceOptions {
   readonly databaseUrl: string;
@@ -34,16 +36,17 @@ export async function checkCoherence(options: CoherenceOptions): Promise<Verific
   }
 }
 
-/** What `checkCoherence` needs, from the environment of a serving process. */
-export function coherenceOptions(env: Readonly<Record<string, string>>): CoherenceOptions {
-  const assets = (env['ASSETS'] ?? '').split(',').map((text) => {
-    const [code = '', issuer = ''] = text.split(':');
-    return { code, issuer };
-  });
-  return {
-    databaseUrl: env['DATABASE_URL'] ?? '',
-    rpcUrl: (env['SOROBAN_RPC_URL'] ?? '').split(',')[0] ?? '',
-    networkPassphrase: env['NETWORK_PASSPHRASE'] ?? '',
-    assets,
-  };
+/** What `checkCoherence` needs, from the environment of a serving process. @throws ConfigError */
+export function coherenceOptions(env: Environment): CoherenceOptions {
+  const { database, stellar, assets } = loadConfig(env, 'api');
+  const [rpcUrl = ''] = stellar.rpcUrls;
+  return { databaseUrl: database.url, rpcUrl, networkPassphrase: stellar.passphrase, assets };
+}
+
+/** `orchestrator ledger verify`: one line of JSON; ends with exit code 1 when an invariant is broken. */
+export async function runLedgerVerify(options: ServiceOptions): Promise<void> {
+  loadEnvironment(options);
+  const verification = await checkCoherence(coherenceOptions(process.env));
+  process.stdout.write(`${JSON.stringify(verification)}\n`);
+  if (verification.violations.length > 0) process.exitCode = 1;
 }

@@ -1,6 +1,6 @@
 /**
  * The nine invariants of the books, each one set-based statement that returns what breaks it: the same check serves
- * tests, the demo, `orchestrator ledger verify` and the reserves workflow.
+ * tests, the demo and `orchestrator ledger verify`.
  */
 import { type RawBuilder, sql } from 'kysely';
 import type { Sql } from './post.ts';

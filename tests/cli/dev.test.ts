@@ -105,7 +105,11 @@ test('the eight printed lines of curl, pasted one after the other, release an or
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(answers.at(-1)).toMatchObject({ status: 'CLOSED', final_status: 'RELEASED', amount: '25' });
   expect(answers.at(-2)).toMatchObject({ available: '24.925', reserved: '0' });
-  await expectCoherent(await ready());
+  const { env } = await ready();
+  await expectCoherent({ env });
+  const verify = ['--disable-warning=ExperimentalWarning', MAIN, 'ledger', 'verify'];
+  const verified = await promisify(execFile)(process.execPath, verify, { env: { ...process.env, ...env } });
+  expect(JSON.parse(verified.stdout)).toMatchObject({ coherent: true, violations: [] });
 }, 150_000);
 
 test('a killed worker is reported, and one that is started by hand joins the stack', async () => {
