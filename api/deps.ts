@@ -25,6 +25,8 @@ export interface ApiDeps {
   /** the only looks at the chain: everything else the API reads from its tables */
   readonly chainBalance: ReadChainBalance;
   readonly chainDestination: ReadDestination;
+  /** the newest ledger */
+  readonly chainLedger: () => Promise<number>;
   /** where a user's money is: in our books, or on the chain */
   readonly payments: PaymentProviders;
   readonly log: Logger;

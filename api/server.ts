@@ -26,7 +26,9 @@ export interface Api {
 /** Starts serving. Temporal and the chain may be down: reads work without them. */
 export async function startApi(
   config: Config,
-  outside: Pick<ApiDeps, 'chainBalance' | 'chainDestination'> & { readonly payments: (orm: Orm) => PaymentProviders },
+  outside: Pick<ApiDeps, 'chainBalance' | 'chainDestination' | 'chainLedger'> & {
+    readonly payments: (orm: Orm) => PaymentProviders;
+  },
 ): Promise<Api> {
   const log = createLog({ level: config.logLevel, process: 'api' });
   const orm = await openOrm({ ...config.database, poolMax: 20, applicationName: 'orchestrator-api' });

@@ -32,6 +32,7 @@ export async function runApi(options: ServiceOptions): Promise<void> {
   const api = await startApi(config, {
     chainBalance: chain.assetBalance,
     chainDestination: (account, asset) => readDestination(chain, account, asset),
+    chainLedger: async () => (await chain.latestLedger()).sequence,
     payments: (orm) =>
       payment.createPaymentProviders({
         ...payment.paymentNetwork(config.network, passphrase),

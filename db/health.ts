@@ -32,6 +32,13 @@ export async function providerOutages(db: Sql): Promise<ReadonlyMap<string, stri
   return new Map(rows.map(({ name, since }) => [name, new Date(since).toISOString()]));
 }
 
+/** Up to which ledger the network's payments are stored; null before they were first read. */
+export async function readerLedger(db: Sql, network: string): Promise<number | null> {
+  const { rows } = await sql<{ ledger: number }>`
+    select ledger from network_cursors where network = ${network} and reader = 'payments'`.execute(db);
+  return rows[0]?.ledger ?? null;
+}
+
 interface Backlog {
   /** seconds; 0 when everything is relayed */
   readonly oldestUnrelayedEventS: number;

@@ -14,6 +14,7 @@ import { type DisputeCalls, disputeCalls } from './client-disputes.ts';
 import { type RepairCalls, repairCalls } from './client-repairs.ts';
 import { type CallOptions, type Guard, createGuard } from './client-guard.ts';
 import { type PaymentCalls, paymentCalls } from './client-payments.ts';
+import { type WorkerCalls, workerCalls } from './client-workers.ts';
 import {
   type ChangeUser,
   type CreateOrder,
@@ -73,7 +74,7 @@ const PLAIN_UPDATES = {
   refund: refundUpdate,
 } as const;
 
-export interface WorkflowClient extends DisputeCalls, PaymentCalls, RepairCalls {
+export interface WorkflowClient extends DisputeCalls, PaymentCalls, RepairCalls, WorkerCalls {
   /** Creates the order, or finds it. @throws Refusal, Unavailable; NotRunning when it was created and closed long ago */
   createOrder(request: CreateOrder, options: CallOptions): Promise<OrderAnswer>;
   /** Resolves when the verb's operation has settled. @throws Refusal, NotRunning, Unavailable */
@@ -96,8 +97,6 @@ export interface WorkflowClient extends DisputeCalls, PaymentCalls, RepairCalls 
   closeWallet(walletId: string, origin: Origin, options: CallOptions): Promise<WalletClosed>;
   /** Tells the provisioner that wallets wait to be created. */
   provisionWallets(): Promise<void>;
-  /** How many pollers serve the workflows' queue. */
-  orderPollers(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -110,7 +109,6 @@ export interface WorkflowClientOptions {
 }
 
 const START_TIMEOUT_MS = 10_000;
-const LOOK_TIMEOUT_MS = 2_000;
 
 /** Connects at the first call: an API that boots while Temporal is down still serves reads. */
 export function createWorkflowClient(options: WorkflowClientOptions): WorkflowClient {
@@ -127,16 +125,7 @@ export function createWorkflowClient(options: WorkflowClientOptions): WorkflowCl
     ...paymentCalls(context),
     ...disputeCalls(context),
     ...repairCalls(context),
-    orderPollers: () =>
-      context.guarded({ timeoutMs: LOOK_TIMEOUT_MS }, async () => {
-        const { pollers } = await client.workflowService.describeTaskQueue({
-          namespace: options.namespace,
-          taskQueue: { name: taskQueue },
-          // workflow tasks
-          taskQueueType: 1,
-        });
-        return pollers?.length ?? 0;
-      }),
+    ...workerCalls(context),
     close: () => connection.close(),
   };
 }

@@ -19,7 +19,10 @@ const ConfigSchema = z
       rate_per_minute: z.int().nullable().meta({ description: 'null: not limited' }),
     }),
     features: z.record(z.string(), z.boolean()),
-    versions: z.record(z.string(), z.string()),
+    versions: z.record(z.string(), z.string()).meta({
+      description:
+        '`workflows`: which workflow code the workers run; absent while the workflow service does not answer',
+    }),
   })
   .meta({ id: 'Config' });
 
@@ -32,11 +35,11 @@ export const CONFIG_ROUTES = [
     access: { keys: 'any', scope: 'read' },
     answers: { 200: ConfigSchema },
     reasons: [],
-    handle: async ({ deps: { config } }) => ({
-      status: 200,
-      body: {
+    handle: async ({ deps: { config, workflows } }) => {
+      const builds = await workflows.workflowBuilds().catch(() => []);
+      const body = {
         network: config.network,
-        assets: config.assets.map(({ code, issuer }) => ({ code, issuer, decimals: 7 })),
+        assets: config.assets.map(({ code, issuer }) => ({ code, issuer, decimals: 7 as const })),
         limits: {
           order_min: formatAmount(config.orderLimits.min),
           order_max: formatAmount(config.orderLimits.max),
@@ -53,8 +56,13 @@ export const CONFIG_ROUTES = [
           own_wallets: true,
           sandbox: config.sandboxControlUrl !== null,
         },
-        versions: { api: 'v1', orchestrator: VERSION },
-      },
-    }),
+        versions: {
+          api: 'v1',
+          orchestrator: VERSION,
+          ...(builds.length > 0 ? { workflows: builds.join(', ') } : {}),
+        },
+      };
+      return { status: 200, body };
+    },
   }),
 ];

@@ -1,10 +1,14 @@
 /** Alive, ready, and the numbers one asks for in an incident. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { backlog, providerOutages, schemaIsCurrent, sponsorDaysLeft } from '../../db/health.ts';
+import { backlog, providerOutages, readerLedger, schemaIsCurrent, sponsorDaysLeft } from '../../db/health.ts';
 import { pool } from '../../db/sql.ts';
 import { endpointNames } from '../../domain/providers.ts';
 import type { ApiDeps } from '../deps.ts';
 import { route } from '../route.ts';
+
+/** In an incident nobody waits for a provider. */
+const CHAIN_TIMEOUT_MS = 2_000;
 
 const HealthSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });
 const ReadySchema = z
@@ -14,8 +18,13 @@ const ReadySchema = z
   })
   .meta({ id: 'Readiness' });
 const DetailedSchema = ReadySchema.extend({
-  pollers: z.record(z.string(), z.int().nullable()).meta({ description: 'null: the workflow service does not answer' }),
-  monitor_lag_ledgers: z.int().nullable(),
+  pollers: z.record(z.string(), z.int().nullable()).meta({
+    description:
+      'By task queue, who asked for work within the last minutes; null: the workflow service does not answer',
+  }),
+  monitor_lag_ledgers: z.int().nullable().meta({
+    description: 'Ledgers that the network has closed and the chain reader has not read; null: nobody knows',
+  }),
   oldest_unrelayed_event_s: z.int(),
   parked: z.int(),
   providers: z
@@ -40,6 +49,13 @@ async function providerStates({ orm, config }: ApiDeps): Promise<Record<string, 
   const outages = await providerOutages(pool(orm));
   const state = (since: string | undefined): string => (since === undefined ? 'ok' : `down since ${since}`);
   return Object.fromEntries(names.map((name) => [name, state(outages.get(name))]));
+}
+
+/** How far everything that touched us is known, against what the network has closed. */
+async function monitorLag({ orm, config, chainLedger }: ApiDeps): Promise<number | null> {
+  const latest = Promise.race([chainLedger(), delay(CHAIN_TIMEOUT_MS, null, { ref: false })]).catch(() => null);
+  const [read, closed] = await Promise.all([readerLedger(pool(orm), config.network), latest]);
+  return read === null || closed === null ? null : Math.max(0, closed - read);
 }
 
 export const HEALTH_ROUTES = [
@@ -75,18 +91,19 @@ export const HEALTH_ROUTES = [
     answers: { 200: DetailedSchema },
     reasons: [],
     handle: async ({ deps, auth }) => {
-      const [ready, waiting, pollers, providers, daysLeft] = await Promise.all([
+      const [ready, waiting, pollers, lag, providers, daysLeft] = await Promise.all([
         readiness(deps),
         backlog(pool(deps.orm), auth?.marketplace?.id ?? null),
-        deps.workflows.orderPollers().catch(() => null),
+        deps.workflows.pollers(),
+        monitorLag(deps),
         providerStates(deps),
         // The deployment's, not a marketplace's.
         auth?.marketplace == null ? sponsorDaysLeft(pool(deps.orm), deps.config.network) : null,
       ]);
       const body = {
         ...ready,
-        pollers: { orders: pollers },
-        monitor_lag_ledgers: null,
+        pollers,
+        monitor_lag_ledgers: lag,
         oldest_unrelayed_event_s: waiting.oldestUnrelayedEventS,
         parked: waiting.parked,
         providers,

@@ -219,7 +219,11 @@ describe('without Temporal', () => {
       checks: { database: true, schema: true, config: true },
     });
     const details = await api.request('GET', '/health/detailed', { key: api.platformKey });
-    expect(details.body).toMatchObject({ pollers: { orders: null }, parked: 0 });
+    expect(details.body).toMatchObject({
+      pollers: { orders: null, signing: null },
+      monitor_lag_ledgers: null,
+      parked: 0,
+    });
     const post = () =>
       api.request('POST', '/users', {
         key: one.key,

@@ -262,7 +262,6 @@ test('books and chain are compared per user', async () => {
     await api<Record<string, string>>('GET', `/users/${buyer.id}/balance`),
   ];
   expect({ ...then.body, at: null }).toEqual({ ...now.body, at: null });
-  expect((await api('GET', '/config')).body).toMatchObject({ features: { milestones: true, own_wallets: true } });
   const user = await fundedUser(api, '2.5');
   expect((await api('GET', `/users/${user.id}/balance/verify`)).body).toMatchObject({
     books: '2.5',
@@ -271,6 +270,26 @@ test('books and chain are compared per user', async () => {
     difference: '0',
   });
 });
+
+test('who serves is seen: pollers of every queue, how far the chain is read, which code runs', async () => {
+  const health = await eventually(async () => {
+    const { body } = await api<Details>('GET', '/health/detailed');
+    return Object.values(body.pollers).every((count) => count !== null && count > 0) ? body : null;
+  });
+  expect(Object.keys(health.pollers).sort()).toEqual(['chain', 'escrow-api', 'orders', 'payments', 'signing']);
+  expect(health.monitor_lag_ledgers).not.toBeNull();
+  const worker = await fetch(`http://127.0.0.1:${stack.env['HEALTH_PORT']}/health`);
+  const { build_id } = (await worker.json()) as { build_id: string };
+  expect((await api('GET', '/config')).body).toMatchObject({
+    features: { milestones: true, own_wallets: true },
+    versions: { api: 'v1', workflows: build_id },
+  });
+});
+
+interface Details {
+  readonly pollers: Readonly<Record<string, number | null>>;
+  readonly monitor_lag_ledgers: number | null;
+}
 
 async function eventsOf(orderId: string): Promise<EventBody[]> {
   const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${orderId}&limit=100`);

@@ -70,6 +70,7 @@ export async function startTestApi(overrides: Record<string, string> = {}): Prom
   const api = await startApi(config, {
     chainBalance: chain.assetBalance,
     chainDestination: (account, asset) => readDestination(chain, account, asset),
+    chainLedger: async () => (await chain.latestLedger()).sequence,
     payments: (orm) =>
       createPaymentProviders({
         ...paymentNetwork(config.network, config.stellar.passphrase),
