@@ -122,6 +122,21 @@ test('a wallet is only taken as it is: an account on this network that can hold 
   expect(await balance(api, user.id)).toMatchObject({ available: '1', reserved: '0', total: '1' });
   const deposit = await api<{ address: string }>('GET', `/users/${user.id}/wallet/deposit`);
   expect(deposit.body.address).toBe(mine.address);
+  // What is in it is not ours to send, however much it is.
+  const taken = [
+    ['/withdrawals', { user_id: user.id, amount: '1', destination: { address: mine.address, memo: null } }],
+    [`/users/${user.id}/balance/debit`, { amount: '1', reason: 'too much' }],
+  ] as const;
+  for (const [path, body] of taken) {
+    const { status, body: problem } = await insist<ProblemBody & { detail: string }>(api, path, body);
+    expect({ path, status, ...problem }).toMatchObject({
+      path,
+      status: 422,
+      code: 'VALIDATION_ERROR',
+      detail: expect.stringContaining('holds the key'),
+      errors: [{ pointer: '/user_id', code: 'OWN_WALLET' }],
+    });
+  }
 }, 120_000);
 
 test('buyer and seller with own wallets: the whole life of an order, booked as external', async () => {
