@@ -4,8 +4,8 @@ import type { Sql } from '../db/sql.ts';
 import { refuse } from './failure.ts';
 
 /**
- * Uses an approval, once, for the open matter that it is about; whoever calls again gets it again (`wasUsed`).
- * @throws ApplicationFailure INVALID_STATE when two persons have not approved exactly this
+ * Uses an approval, once, for the open matter that it is about.
+ * @throws ApplicationFailure INVALID_STATE when two persons have not approved exactly this, or it was used
  */
 export async function takeApproval(
   trx: Sql,

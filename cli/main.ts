@@ -110,6 +110,26 @@ program
   );
 
 program
+  .command('adopt')
+  .description('a parked step was done: by this transaction, which the rows do not know')
+  .argument('<id>', 'id of an attention item or of its resource')
+  .requiredOption('--hash <transaction>', 'of the transaction, 64 hex digits')
+  .requiredOption('--note <text>', 'why, for the audit log')
+  .option(...ENV_FILE)
+  .action(async (id: string, options: RepairOptions) => (await import('./repairs.ts')).runRepair('adopt', id, options));
+program
+  .command('payout-to')
+  .description('pay another address than the one that cannot be paid: proposed by one person, carried out by another')
+  .argument('<id>', 'id of an attention item or of its resource')
+  .requiredOption('--address <G…>', 'who is paid instead')
+  .requiredOption('--person <name>', 'who says so')
+  .requiredOption('--note <text>', 'why, for the audit log')
+  .option(...ENV_FILE)
+  .action(async (id: string, options: RepairOptions) =>
+    (await import('./repairs.ts')).runRepair('payout_to', id, options),
+  );
+
+program
   .command('why')
   .description('all about one resource on one screen: where it stands, what failed, what may be done')
   .argument('<id|hash>', 'of an order, dispute, payment, escrow, contract, attention item or transaction')

@@ -1,5 +1,5 @@
 /** `orchestrator api`, `worker`, `migrate`: one process each, configured by the environment. */
-import { loadConfig, loadMigrationConfig } from '../config/config.ts';
+import { type Config, loadConfig, loadMigrationConfig } from '../config/config.ts';
 import type { Orm } from '../db/orm.ts';
 import type { WorkflowClient } from '../workflows/client.ts';
 import { stopOnSignal } from './shutdown.ts';
@@ -62,6 +62,7 @@ export async function runMigrations(options: ServiceOptions): Promise<void> {
 }
 
 export interface System {
+  readonly config: Config;
   readonly orm: Orm;
   readonly workflows: WorkflowClient;
 }
@@ -78,7 +79,7 @@ export async function withSystem(options: ServiceOptions, work: (system: System)
   const { taskQueuePrefix, network, paymentSource } = config;
   const workflows = createWorkflowClient({ ...config.temporal, taskQueuePrefix, network, paymentSource });
   try {
-    await work({ orm, workflows });
+    await work({ config, orm, workflows });
   } finally {
     await workflows.close();
     await orm.close();

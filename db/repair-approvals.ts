@@ -90,14 +90,11 @@ export interface Approval {
   /** stroops, before fees */
   readonly amount: bigint;
   readonly asset: string;
-  /** it was taken before: the same call again */
-  readonly wasUsed: boolean;
 }
 
 /**
- * Uses an approval, once, for the matter that it is about; whoever calls again gets it again. Locks the matter, too.
- * @param of the open matter of what is repaired; null: there is none any more
- * @returns null when two persons have not approved exactly this
+ * Uses an approval, once, for the open matter that it is about. Locks the matter, too.
+ * @returns null when two persons have not approved exactly this, or it was used
  */
 export async function useApproval(
   trx: Sql,
@@ -110,13 +107,13 @@ export async function useApproval(
     Omit<Approval, 'amount'> & { amount: string; approver: string | null; proposer: string | null }
   >`
     select id, attention_id as "attentionId", order_id as "orderId", milestone_index as "milestoneIndex", party, address,
-      amount::text, asset, used_at is not null as "wasUsed", approved_person as approver, proposed_person as proposer
-    from repair_approvals where id = ${approvalId} and approved_at is not null for update`.execute(trx);
+      amount::text, asset, approved_person as approver, proposed_person as proposer
+    from repair_approvals
+    where id = ${approvalId} and attention_id = ${attentionId} and approved_at is not null and used_at is null
+    for update`.execute(trx);
   const [row] = rows;
   if (row === undefined || !isSecondPerson(row.approver, row.proposer)) return null;
-  const { approver: _approver, proposer: _proposer, ...approval } = { ...row, amount: BigInt(row.amount) };
-  if (row.wasUsed) return approval;
-  if (row.attentionId !== attentionId) return null;
   await sql`update repair_approvals set used_at = clock_timestamp() where id = ${approvalId}`.execute(trx);
-  return approval;
+  const { approver: _approver, proposer: _proposer, ...approval } = row;
+  return { ...approval, amount: BigInt(approval.amount) };
 }

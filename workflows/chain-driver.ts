@@ -93,6 +93,7 @@ export interface ChainDriver {
    * @throws ApplicationFailure when it cannot be carried out: the step stays parked
    */
   repair(repair: Repair, request: RepairRequest): Promise<void>;
+  isParked(): boolean;
   /** Somebody else has taken the parked step up already, as the row says. */
   resume(): Promise<void>;
 }
@@ -190,6 +191,7 @@ function createParking(context: Pick<DriverContext, 'unpark' | 'carryOut'>, isGi
       mine.repair ??= repair;
       await condition(() => waiting !== mine);
     },
+    isParked: () => waiting !== null,
     resume: async (): Promise<void> => {
       if (waiting !== null && !waiting.busy) waiting.repair ??= 'retry';
       await condition(() => waiting === null);

@@ -85,7 +85,7 @@ export interface ChainOperations {
     partsOf: (targets: readonly OperationTarget[]) => readonly ChainPart[],
   ): Promise<void>;
   /** repairs of a parked step */
-  readonly repairs: Pick<ChainDriver, 'demand' | 'repair'>;
+  readonly repairs: Pick<ChainDriver, 'demand' | 'repair' | 'isParked' | 'resume'>;
   readonly control: StepControl;
 }
 

@@ -64,16 +64,24 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
   const chain = createChainOperations({ input, db, compensation, signatures, state: () => last, settled, landed });
   const verbs = createChainVerbs(order_id, chain);
 
+  const refresh = async () => {
+    const { marketplace_id, ...state } = await db.loadOrder({ order_id });
+    show({ key: MARKETPLACE_ID, value: marketplace_id });
+    settled(state);
+  };
+
   return {
     ...verbs,
     /** of the step that runs: whether it can be given up */
     control: chain.control,
     signatures,
     create: async (request: CreateOrder) => settled(await db.createOrder(request)),
-    refresh: async () => {
-      const { marketplace_id, ...state } = await db.loadOrder({ order_id });
-      show({ key: MARKETPLACE_ID, value: marketplace_id });
-      settled(state);
+    refresh,
+    /** A parked step that the row shows as taken up: another run of this workflow, or this one before it was lost, did. */
+    resumeParked: async () => {
+      if (!chain.repairs.isParked()) return;
+      await refresh();
+      if (last?.operation?.status !== 'PARKED') await chain.repairs.resume();
     },
     reserve: async (request: OperationRequest) => {
       const wanted = { order_id, ...operationOf(request) };

@@ -155,7 +155,7 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
     });
   setHandler(openSigningRequestUpdate, operations.signatures.open);
   setHandler(submitSignatureUpdate, operations.signatures.submit);
-  setHandler(orderWakeSignal, ({ cause }) => {
+  setHandler(orderWakeSignal, async ({ cause }) => {
     life.woken = true;
     if (cause === 'RESUME') {
       life.stale = true;
@@ -164,6 +164,7 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
       life.ticks += 1;
     }
     operations.signatures.touch();
+    if (cause === 'RESUME') await operations.resumeParked();
   });
   setHandler(clockAdvancedSignal, ({ offset_ms }) => {
     life.clock.sync(offset_ms);

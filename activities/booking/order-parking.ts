@@ -57,13 +57,13 @@ export function createOrderParking({ orm }: Deps) {
      */
     divertPayout: (input: { order_id: string; approval_id: string }): Promise<OrderState> =>
       inTransaction(orm, async (trx) => {
-        const { parking } = await lockOrder(trx, input.order_id);
-        const matter = { attention_id: parking?.id ?? null };
-        const { orderId, wasUsed } = await takeApproval(trx, input.approval_id, matter);
+        const parked = await lockOrder(trx, input.order_id);
+        // This very call, or another one, has taken it up before.
+        if (parked.operation?.status !== 'PARKED') return stateOf(parked);
+        await takeApproval(trx, input.approval_id, { attention_id: parked.parking?.id ?? null });
         // It says where the money goes now.
-        const order = await lockOrder(trx, orderId);
-        if (wasUsed || order.operation?.status !== 'PARKED') return stateOf(order);
-        return takeUp(trx, order, { ...order.operation, cause: 'REPAIR' });
+        const order = await lockOrder(trx, input.order_id);
+        return takeUp(trx, order, { ...parked.operation, cause: 'REPAIR' });
       }),
   };
 }

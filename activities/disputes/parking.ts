@@ -53,12 +53,13 @@ export function createDisputeParking({ orm }: Pick<Deps, 'orm'>) {
      */
     divertDecision: (input: { dispute_id: string; approval_id: string }): Promise<DisputeState> =>
       inTransaction(orm, async (trx) => {
-        const { parking } = await lockDispute(trx, input.dispute_id);
-        const { wasUsed } = await takeApproval(trx, input.approval_id, { attention_id: parking?.id ?? null });
+        const parked = await lockDispute(trx, input.dispute_id);
+        // This very call, or another one, has taken it up before.
+        if (parked.operation?.status !== 'PARKED') return stateOf(parked);
+        await takeApproval(trx, input.approval_id, { attention_id: parked.parking?.id ?? null });
         // It says where the money goes now.
         const dispute = await lockDispute(trx, input.dispute_id);
-        if (wasUsed || dispute.operation?.status !== 'PARKED') return stateOf(dispute);
-        return takeUp(trx, dispute, { ...dispute.operation, cause: 'REPAIR' });
+        return takeUp(trx, dispute, { ...parked.operation, cause: 'REPAIR' });
       }),
   };
 }

@@ -118,8 +118,8 @@ async function wakeOrder(deps: Deps, orderId: string): Promise<void> {
 }
 
 /**
- * Deadlines that are over, and orders that may go on because money or a wallet is there, or their marketplace goes on: nobody
- * else looks again.
+ * Deadlines that are over, and orders that may go on because money or a wallet is there, their marketplace goes on, or a parked
+ * step was taken up by a run that died before it knew: nobody else looks again.
  */
 async function wakeWaiting(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ id: string; due: boolean }>`
@@ -130,6 +130,9 @@ async function wakeWaiting(deps: Deps, graceS: number): Promise<number> {
     )
     select id, false as due from running o
     where updated_at < before and ((waiting_for = 'RESUME' and not paused)
+      or (waiting_for is null and operation->>'status' = 'RUNNING' and not exists (
+        select from chain_transactions t where t.order_id = o.id and t.booked_at is null
+          and t.status in ('SIGNED', 'SUBMITTED', 'CONFIRMED')))
       or (auto and waiting_for = 'WALLET')
       or (auto and waiting_for = 'DEPOSIT' and amount <= (
         select b.credits_posted - b.debits_posted - b.debits_pending from ledger_balances b

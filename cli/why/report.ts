@@ -227,13 +227,18 @@ function errorsOf(known: {
   ];
 }
 
-const COMMANDS: Readonly<Record<string, string>> = { retry: 'retry', give_up: 'give-up' };
+const COMMANDS: Readonly<Record<string, (id: string) => string>> = {
+  retry: (id) => `retry ${id}`,
+  adopt: (id) => `adopt ${id} --hash …`,
+  give_up: (id) => `give-up ${id}`,
+  payout_to: (id) => `payout-to ${id} --address G… --person …`,
+};
 
 function repairsOf(attention: readonly AttentionRow[]): string[] {
   return attention.flatMap(({ id, allowed_repairs: repairs }) =>
     repairs.flatMap((repair) => {
-      const command = COMMANDS[repair];
-      return command === undefined ? [] : [`npm run orchestrator -- ${command} ${id} --note "…"`];
+      const command = COMMANDS[repair]?.(id);
+      return command === undefined ? [] : [`npm run orchestrator -- ${command} --note "…"`];
     }),
   );
 }

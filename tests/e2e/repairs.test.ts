@@ -1,9 +1,16 @@
 /** Repairs that move money over HTTP: somebody cannot be paid, two persons decide who is instead, the books follow the chain. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { createOrderParking } from '../../activities/booking/order-parking.ts';
+import { proposeOrApprove } from '../../db/repair-approvals.ts';
+import { inTransaction } from '../../db/sql.ts';
 import type { AttentionResource } from '../../domain/resources/attention.ts';
 import type { DisputeResource } from '../../domain/resources/dispute.ts';
 import { disputeWorkflowId, orderWorkflowId } from '../../domain/workflow-ids.ts';
+import { asActivity } from '../support/activity.ts';
 import { expectCoherent } from '../support/coherent.ts';
+import { reconcileNow, withDeps } from '../support/deps.ts';
 import {
   type OrderBody,
   type ProblemBody,
@@ -54,6 +61,12 @@ const terminate = (workflowId: string) => stack.client.workflow.getHandle(workfl
 
 /** Something whose transactions follow. */
 const begin = async (path: string, body: Body = {}) => expect((await api('POST', path, body, key())).status).toBe(202);
+
+/** `orchestrator …` */
+async function command(...args: readonly string[]): Promise<string> {
+  const env = { ...process.env, ...stack.env };
+  return (await promisify(execFile)(process.execPath, ['cli/main.ts', ...args], { env })).stdout;
+}
 
 async function runningOrder(fields: Body = {}) {
   const [buyer, seller] = await Promise.all([fundedUser(api, '30'), readyUser(api)]);
@@ -145,7 +158,8 @@ test('a refund goes to another user’s wallet, milestone by milestone, also whe
   const second = await parked(`/orders/${order.id}`, first);
   expect(await balance(api, friend.id)).toMatchObject({ available: '9.92' });
 
-  await payoutTo(alice, second, addressOf(friend));
+  const said = ['--address', addressOf(friend), '--person', 'carol', '--note', 'frozen'];
+  expect(await command('payout-to', order.id, ...said)).toContain('"event":"repair.proposed"');
   await terminate(orderWorkflowId(order.id));
   await payoutTo(bob, second, addressOf(friend));
   const closed = await untilStatus(api, order.id, 'CLOSED');
@@ -155,6 +169,31 @@ test('a refund goes to another user’s wallet, milestone by milestone, also whe
   });
   expect(await balance(api, friend.id)).toMatchObject({ available: '24.8' });
   expect(await balance(api, buyer.id)).toMatchObject({ total: '5', in_escrow: '0' });
+}, 180_000);
+
+test('what two persons approved is carried out also when nobody lived to tell', async () => {
+  const { seller, order } = await runningOrder();
+  const outside = await createStranger(stack, '1');
+  await freeze(seller);
+  await begin(`/orders/${order.id}/resolution/release`);
+  const matter = await parked(`/orders/${order.id}`);
+  await payoutTo(alice, matter, outside.address);
+  await withDeps(stack, stack.client, async (deps) => {
+    const by = { key: 'key_bob', person: 'bob' };
+    const proposal = {
+      attentionId: matter.id,
+      action: 'payout_to',
+      address: outside.address,
+      reason: null,
+      by,
+    } as const;
+    const approval = await inTransaction(deps.orm, (trx) => proposeOrApprove(trx, proposal));
+    const taken = { order_id: order.id, approval_id: approval?.approval_id ?? '' };
+    await asActivity(orderWorkflowId(order.id), 1, () => createOrderParking(deps).divertPayout(taken));
+  });
+  await reconcileNow(stack, stack.client);
+  await untilStatus(api, order.id, 'CLOSED');
+  expect(await onChain(stack, outside.address)).toBe('25.8000000');
 }, 180_000);
 
 test.each([
