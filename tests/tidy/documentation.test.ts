@@ -12,6 +12,15 @@ const texts = await Promise.all(
   ),
 );
 
+type Names = Readonly<Record<string, string>>;
+const manifest = async () =>
+  JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+    readonly scripts: Names;
+    readonly dependencies: Names;
+    readonly devDependencies: Names;
+    readonly optionalDependencies: Names;
+  };
+
 test('every failure and invariant that a comment or a test names is in docs/failures.md', async () => {
   const page = await readFile(join(ROOT, 'docs', 'failures.md'), 'utf8');
   const listed = [...page.matchAll(/^\| ([LF\d, ]+) \|/gm)].flatMap(([, names]) => names?.split(', ') ?? []);
@@ -50,10 +59,20 @@ test('every page is reached from the README, by links alone', () => {
 });
 
 test('every npm command is in the README', async () => {
-  const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
-    readonly scripts: Readonly<Record<string, string>>;
-  };
+  const { scripts } = await manifest();
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
   const described = (name: string): boolean => new RegExp(`\`npm (run )?${name}( -- [^\`]+)?\``).test(readme);
   expect(Object.keys(scripts).filter((name) => !described(name))).toEqual([]);
+});
+
+test('every package has its line in docs/dependencies.md', async () => {
+  const { dependencies, devDependencies, optionalDependencies } = await manifest();
+  const page = await readFile(join(ROOT, 'docs', 'dependencies.md'), 'utf8');
+  const cells = page.split('\n').flatMap((line) => line.match(/`[^`]+`/g) ?? []);
+  const listed = cells.map((cell) => cell.slice(1, -1));
+  const isListed = (name: string): boolean =>
+    listed.some((one) => (one.endsWith('*') ? name.startsWith(one.slice(0, -1)) : one === name));
+  const all = Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies });
+  expect(all.length).toBeGreaterThan(30);
+  expect(all.filter((name) => !name.startsWith('@types/') && !isListed(name))).toEqual([]);
 });
