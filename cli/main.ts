@@ -8,6 +8,7 @@ import type { FailedEscrowOptions } from './demo/failed-escrow.ts';
 import type { DevOptions } from './dev.ts';
 import type { RecoverOptions } from './recover.ts';
 import type { ExportOptions } from './export.ts';
+import type { ResetOptions } from './reset.ts';
 import type { ReplayOptions } from './replay/replay.ts';
 import type { WhyOptions } from './why/why.ts';
 import { runApi, runMigrations, runWorker, type ServiceOptions } from './services.ts';
@@ -155,6 +156,16 @@ program
   .option('--output <file>', 'default: standard output')
   .option(...ENV_FILE)
   .action(async (id: string, options: ExportOptions) => (await import('./export.ts')).runExport(id, options));
+
+program
+  .command('reset')
+  .description('a workflow once more from the latest point at which nothing of it was under way; then it reads its row')
+  .argument('<id|hash>', 'of an order, dispute, withdrawal or adjustment')
+  .requiredOption('--note <text>', 'why, for the audit log')
+  .option('--event <number>', 'an earlier point')
+  .option('--dry-run', 'show the point, and those before it')
+  .option(...ENV_FILE)
+  .action(async (id: string, options: ResetOptions) => (await import('./reset.ts')).runReset(id, options));
 
 const recovery = program
   .command('recover')

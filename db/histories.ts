@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import { sql } from 'kysely';
 import type { HistoryReason } from '../domain/statuses.ts';
+import { iso } from './resources/select.ts';
 import type { Sql } from './sql.ts';
 
 const compress = promisify(gzip);
@@ -32,7 +33,8 @@ export async function saveHistory(db: Sql, copy: HistoryCopy): Promise<void> {
 export interface StoredHistory {
   readonly runId: string;
   readonly events: number;
-  readonly storedAt: Date;
+  /** ISO */
+  readonly storedAt: string;
   /** JSON */
   readonly history: string;
 }
@@ -40,7 +42,7 @@ export interface StoredHistory {
 /** The newest copy of the workflow, or null. */
 export async function findHistory(db: Sql, workflowId: string): Promise<StoredHistory | null> {
   const { rows } = await sql<Omit<StoredHistory, 'history'> & { history: Uint8Array }>`
-    select run_id as "runId", events, stored_at as "storedAt", history from workflow_histories
+    select run_id as "runId", events, ${iso('stored_at')} as "storedAt", history from workflow_histories
     where workflow_id = ${workflowId} order by stored_at desc limit 1`.execute(db);
   const [row] = rows;
   return row === undefined ? null : { ...row, history: (await expand(row.history)).toString('utf8') };

@@ -3,7 +3,7 @@
  * end, and whoever asks why an order went wrong may ask later. Found by what the rows say, so nothing in a workflow waits
  * for it; a copy that is missed at one look is made at the next.
  */
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowNotFoundError, isGrpcServiceError } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { sql } from 'kysely';
 import { saveHistory } from '../../db/histories.ts';
@@ -104,6 +104,12 @@ async function copyAll(deps: KeepDeps, wanted: readonly Wanted[]): Promise<numbe
   return copies;
 }
 
+const GRPC_NOT_FOUND = 5;
+
+/** Temporal knows no such workflow, or no longer. */
+export const isForgotten = (error: unknown): boolean =>
+  error instanceof WorkflowNotFoundError || (isGrpcServiceError(error) && Number(error.code) === GRPC_NOT_FOUND);
+
 /** @returns false when Temporal knows no such workflow any more */
 async function copy({ orm, client }: KeepDeps, { workflowId, reason, attentionId }: Wanted): Promise<boolean> {
   try {
@@ -113,7 +119,7 @@ async function copy({ orm, client }: KeepDeps, { workflowId, reason, attentionId
     await saveHistory(pool(orm), { workflowId, runId, reason, attentionId, events, history: historyToJSON(history) });
     return true;
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
+    if (isForgotten(error)) return false;
     throw error;
   }
 }

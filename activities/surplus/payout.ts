@@ -15,6 +15,7 @@ import { correlation } from '../booking/order-row.ts';
 import { type PaidOut, recipients } from '../booking/recipients.ts';
 import { releaseLease } from '../chain/leases.ts';
 import type { Landed } from '../chain/look.ts';
+import { isPaidOut } from '../chain/misread.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor } from '../failure.ts';
@@ -72,6 +73,8 @@ async function post(
   landed: Landed,
   transfers: readonly PaidOut[],
 ): Promise<void> {
+  // One that is adopted may have been booked before, as a transaction that was not ours.
+  if (stored.status === 'CONFIRMED' && (await isPaidOut(trx, stored, landed))) return;
   const key = { workflowId: surplusWorkflowId(escrowId), step: 'payout', updateId: stored.id };
   const chain = { transactionHash: landed.hash, ledgerSeq: landed.ledger };
   try {

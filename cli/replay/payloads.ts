@@ -24,6 +24,19 @@ function decodePayload(payload: Payload): Json {
   return JSON.parse(text(payload.data)) as Json;
 }
 
+/** @param history as `temporal workflow show --output json` prints it. @throws Error when it is none */
+export function eventsOf(history: unknown): JsonObject[] {
+  const events = isObject(history) ? history['events'] : undefined;
+  if (!Array.isArray(events)) throw new Error('not a history: it has no events');
+  return events.filter(isObject);
+}
+
+/** What an event says, whatever its type. */
+export function attributesOf(event: JsonObject): JsonObject {
+  const [, attributes] = Object.entries(event).find(([key]) => key.endsWith('EventAttributes')) ?? [];
+  return isObject(attributes) ? attributes : {};
+}
+
 /** All payloads of a field of an event, in order; none where the field is absent. */
 export function payloadsOf(field: Json | undefined): Json[] {
   const payloads = isObject(field) ? field['payloads'] : undefined;

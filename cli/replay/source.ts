@@ -1,8 +1,8 @@
 /** Where a history comes from: Temporal, the copy that is kept of it, or a file. */
 import { readFile } from 'node:fs/promises';
-import { WorkflowNotFoundError } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { Deps } from '../../activities/context.ts';
+import { isForgotten } from '../../activities/histories/keep.ts';
 import { findHistory } from '../../db/histories.ts';
 import { pool } from '../../db/sql.ts';
 import { findSubject } from '../why/subject.ts';
@@ -18,9 +18,9 @@ export async function fetchLife({ orm, client }: Deps, needle: string): Promise<
     return { workflowId, history: JSON.parse(historyToJSON(history)) as unknown };
   } catch (error) {
     // Temporal forgets what is over.
-    const kept = error instanceof WorkflowNotFoundError ? await findHistory(pool(orm), workflowId) : null;
+    const kept = isForgotten(error) ? await findHistory(pool(orm), workflowId) : null;
     if (kept === null) throw error;
-    return { workflowId, history: JSON.parse(kept.history) as unknown, keptAt: kept.storedAt.toISOString() };
+    return { workflowId, history: JSON.parse(kept.history) as unknown, keptAt: kept.storedAt };
   }
 }
 

@@ -1,5 +1,5 @@
 /** A history as a person reads it: what was asked, what was called with what, and what came of it. */
-import { type Json, type JsonObject, isObject, payloadsOf } from './payloads.ts';
+import { type Json, type JsonObject, attributesOf, eventsOf, isObject, payloadsOf } from './payloads.ts';
 
 export interface Step {
   /** number of the event that began it */
@@ -120,10 +120,8 @@ const ENDINGS: Readonly<Record<string, readonly [string, (attributes: Attributes
 
 /** @param history as `temporal workflow show --output json` prints it. @throws Error when it is none */
 export function stepsOf(history: unknown): Step[] {
-  const events = isObject(history) ? history['events'] : undefined;
-  if (!Array.isArray(events)) throw new Error('not a history: it has no events');
   const steps = new Map<string, Step>();
-  for (const event of events.filter(isObject)) {
+  for (const event of eventsOf(history)) {
     const id = String(event['eventId']);
     const type = textOf(event['eventType']).replace('EVENT_TYPE_', '');
     const attributes = attributesOf(event);
@@ -141,11 +139,6 @@ export function stepsOf(history: unknown): Step[] {
     if (step !== undefined) Object.assign(step, outcome(attributes));
   }
   return [...steps.values()];
-}
-
-function attributesOf(event: JsonObject): Attributes {
-  const [, attributes] = Object.entries(event).find(([key]) => key.endsWith('EventAttributes')) ?? [];
-  return isObject(attributes) ? attributes : {};
 }
 
 /** The event that a replay's error names, or the last activity that was called before it broke off. */

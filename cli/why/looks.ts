@@ -1,7 +1,7 @@
 /** What the chain and Temporal say right now. Each look fails alone: the rest of the screen is still worth reading. */
 import { scValToNative, xdr } from '@stellar/stellar-sdk/base';
-import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Deps, SettlementAsset } from '../../activities/context.ts';
+import { isForgotten } from '../../activities/histories/keep.ts';
 import { findHistory } from '../../db/histories.ts';
 import { pool } from '../../db/sql.ts';
 import { formatAmount } from '../../domain/money.ts';
@@ -140,10 +140,10 @@ async function describe({ client, orm }: Deps, workflowId: string) {
   try {
     return await client.workflow.getHandle(workflowId).describe();
   } catch (error) {
-    const kept = error instanceof WorkflowNotFoundError ? await findHistory(pool(orm), workflowId) : null;
+    const kept = isForgotten(error) ? await findHistory(pool(orm), workflowId) : null;
     if (kept === null) throw error;
     const { events, runId, storedAt } = kept;
-    const copy = `its history is kept (${events} events, run ${runId}, copied ${storedAt.toISOString()}): replay reads it`;
+    const copy = `its history is kept (${events} events, run ${runId}, copied ${storedAt}): replay reads it`;
     throw new Error(`Temporal no longer knows it; ${copy}`, { cause: error });
   }
 }
