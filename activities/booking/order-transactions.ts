@@ -1,6 +1,7 @@
 /**
  * What a landed transaction of an order books: the row, the escrow, the money and the events, in one transaction. Amounts
- * are what the chain moved, never recomputed and hoped for (F7).
+ * are what the chain moved, never recomputed and hoped for (F7). The order is locked by the statement that closed its
+ * transaction (`chain/settle.ts`): what is read here stays.
  */
 import { sql } from 'kysely';
 import { fundConfirmed } from '../../db/ledger/balances.ts';
@@ -23,8 +24,8 @@ import {
   changeOrder,
   correlation,
   escrowOf,
-  lockOrder,
   orderTime,
+  readOrder,
 } from './order-row.ts';
 import { bookPayout, partOf, settlementMovements } from './order-settlement.ts';
 import { funderOf } from './funder.ts';
@@ -36,7 +37,7 @@ export async function bookDeployed(
   stored: StoredTransaction,
   landed: Landed,
 ): Promise<OrderState> {
-  const order = await lockOrder(trx, orderId);
+  const order = await readOrder(trx, orderId);
   const patch = { status: 'ESCROW_FUNDING', escrowStatus: 'CREATED', operation: succeeded(order, stored) } as const;
   const change = { contract_id: stored.contractId ?? '', transaction_hash: landed.hash };
   return record(trx, order, patch, [{ type: 'order.escrow_created', change }, { type: 'order.escrow_funding' }]);
@@ -49,7 +50,7 @@ export async function bookFunded(
   stored: StoredTransaction,
   landed: Landed,
 ): Promise<OrderState> {
-  const order = await lockOrder(trx, orderId);
+  const order = await readOrder(trx, orderId);
   const escrow = escrowOf(order);
   const paid = settlementMovements(deps, order, landed).filter(({ to }) => to === escrow.contractId);
   const total = paid.reduce((sum, { amount }) => sum + amount, 0n);
@@ -94,7 +95,7 @@ export async function bookDelivered(
   stored: StoredTransaction,
   landed: Landed,
 ): Promise<OrderState> {
-  const order = await lockOrder(trx, intent.orderId);
+  const order = await readOrder(trx, intent.orderId);
   return moveParts(trx, order, {
     moves: [{ index: intent.milestoneIndex, status: 'COMPLETED' }],
     evidence: order.task?.evidence ?? [],
@@ -110,7 +111,7 @@ export async function bookApproved(
   intent: Extract<EscrowIntent, { kind: 'APPROVE' }>,
   stored: StoredTransaction,
 ): Promise<OrderState> {
-  const order = await markApproved(trx, await lockOrder(trx, intent.orderId), intent.milestoneIndex);
+  const order = await markApproved(trx, await readOrder(trx, intent.orderId), intent.milestoneIndex);
   const approvedAt = order.hasMilestones ? {} : { approvedAt: orderTime(order) };
   return record(trx, order, { ...approvedAt, ...stepOf(order, stored, 'approved') }, []);
 }
@@ -129,7 +130,7 @@ export async function markApproved(trx: Sql, order: OrderRow, index: number | nu
 
 /** The dispute that a refund needs is open on chain: from here on the money can only be shared out. */
 export async function bookDisputed(trx: Sql, orderId: string, stored: StoredTransaction): Promise<OrderState> {
-  const order = await lockOrder(trx, orderId);
+  const order = await readOrder(trx, orderId);
   return record(trx, order, stepOf(order, stored, 'disputed'), []);
 }
 
@@ -141,7 +142,7 @@ export async function bookSettled(
   stored: StoredTransaction,
   landed: Landed,
 ): Promise<OrderState> {
-  const order = await lockOrder(trx, orderId);
+  const order = await readOrder(trx, orderId);
   const { part, outcome, settlements, credited } = await bookPayout(trx, deps, order, stored, landed);
   const left = order.parts.filter(
     ({ index, status }) => index !== part.index && !isSettled(status) && order.task?.parts.includes(index) === true,

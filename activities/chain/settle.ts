@@ -161,17 +161,21 @@ async function markLanded(deps: Deps, { id }: StoredTransaction, landed: Landed)
 /** One transaction: the outcome, the end of the lease, and everything that follows from it in the books. */
 async function book(deps: Deps, stored: StoredTransaction, status: End, landed: Landed | null): Promise<ChainOutcome> {
   const booked = await inTransaction(deps.orm, async (trx): Promise<{ state: OrderState | null } | null> => {
-    // Another attempt of this activity may have been faster, and the lease may be its successor's by now.
+    // Another attempt of this activity may have been faster, and the lease may be its successor's by now. The order whose
+    // own transaction it is is locked with it: whoever books reads it after that (order-transactions.ts).
     const { rows } = await sql<{ intent_key: string }>`
       with closed as (
         update chain_transactions set status = ${status}, ledger = ${landed?.ledger ?? null},
           fee_charged = ${landed?.feeCharged ?? null}, result_xdr = ${landed?.resultXdr ?? null},
           confirmed_at = now(), booked_at = now()
-        where id = ${stored.id} and booked_at is null and status not in ('DEAD', 'FAILED') returning intent_key
+        where id = ${stored.id} and booked_at is null and status not in ('DEAD', 'FAILED')
+        returning intent_key, workflow_id, order_id
       ), freed as (
         delete from source_leases where owner in (select intent_key from closed)
+      ), locked as (
+        select from orders where id = (select order_id from closed where workflow_id = 'order/' || order_id) for update
       )
-      select intent_key from closed`.execute(trx);
+      select intent_key from closed left join locked on true`.execute(trx);
     if (rows[0] === undefined) return null;
     // What the envelope held is given back with the proof of its death, not some time after it.
     if (status !== 'CONFIRMED' && stored.intent.kind === 'FUND_ESCROW') await voidFundingOf(trx, stored.intent.orderId);
