@@ -18,6 +18,7 @@ import { type QueueSettings, queueSettings } from './queues.ts';
 import { checkNetwork } from './network.ts';
 import { startRelay } from './relay.ts';
 import { installRuntime } from './runtime.ts';
+import { stuckInterceptor } from './stuck.ts';
 
 export interface RunningWorker {
   /** of the health server */
@@ -58,7 +59,8 @@ export async function startWorker(config: Config): Promise<RunningWorker> {
     await ensureDeploymentWallets(orm, config.sponsorAddress);
     await ensurePools(orm, config.pools);
     if (config.monitorDisabled) log.info({}, 'monitor.disabled');
-    const pollers = await createPollers(config, deps, connection, clusterFence(deps, cluster));
+    const watched = [clusterFence(deps, cluster), stuckInterceptor(deps), attemptInterceptor];
+    const pollers = await createPollers(config, deps, connection, watched);
     return await serve(config, deps, pollers, connection, log);
   } catch (error) {
     await connection.close().catch(() => undefined);
@@ -76,14 +78,14 @@ async function createPollers(
   config: Config,
   deps: Deps,
   connection: NativeConnection,
-  fence: ActivityInterceptorsFactory,
+  watched: ActivityInterceptorsFactory[],
 ): Promise<Poller[]> {
   const pollers: Poller[] = [];
   for (const queue of config.taskQueues) {
     const settings = queueSettings(queue, deps);
     if (settings === null) continue;
     const workflows = queue === 'orders' ? await workflowOptions(config) : {};
-    const worker = await Worker.create({ ...options(config, queue, settings, fence), ...workflows, connection });
+    const worker = await Worker.create({ ...options(config, queue, settings, watched), ...workflows, connection });
     pollers.push({ queue, worker });
   }
   return pollers;
@@ -93,12 +95,12 @@ const options = (
   config: Config,
   queue: TaskQueue,
   { activities, concurrency, graceMs }: QueueSettings,
-  fence: ActivityInterceptorsFactory,
+  watched: ActivityInterceptorsFactory[],
 ): Omit<WorkerOptions, 'connection'> => ({
   namespace: config.temporal.namespace,
   taskQueue: `${config.taskQueuePrefix}${queue}`,
   activities,
-  interceptors: { activity: [fence, attemptInterceptor] },
+  interceptors: { activity: watched },
   maxConcurrentActivityTaskExecutions: concurrency,
   maxConcurrentActivityTaskPolls: ACTIVITY_POLLS,
   shutdownGraceTime: graceMs,

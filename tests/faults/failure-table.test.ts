@@ -16,13 +16,14 @@
  * | operator | envelope different, frozen trustline, books ≠ chain | `tests/e2e/repairs-table.test.ts` |
  * | | a resolution that keeps dying | here |
  * | | history gone before it was looked at, books that cannot follow | `tests/database/chain-step.test.ts` |
- * | bug | code that does not fit its history | `tests/replay/replay.test.ts`, `tests/long/guides.test.ts` |
+ * | bug | a compensation that keeps failing | here, `tests/database/stuck.test.ts` |
+ * | | code that does not fit its history | `tests/replay/replay.test.ts`, `tests/long/guides.test.ts` |
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { expectCoherent } from '../support/coherent.ts';
 import { type ProblemBody, balance, fundedUser, getOrder } from '../support/flows.ts';
 import { FUNDED, HELD, IN_ESCROW, SPLIT, TO_ESCROW, TO_PROGRESS } from '../support/lives.ts';
-import { control, to, withdraw } from '../support/payments.ts';
+import { control, rows, to, withdraw } from '../support/payments.ts';
 import {
   type Case,
   type Place,
@@ -143,6 +144,34 @@ async function* dead(step: DeadStep): Case {
   expect(await undoneIn(workflowId)).toEqual([...undone, ...undone]);
 }
 
+/** A fault of ours: repeated until it goes through, on the attention list meanwhile; no workflow fails. */
+async function* broken(): Case {
+  const { api, buyer, orderId } = await placeOrder(stack, TO_ESCROW);
+  const path = `/orders/${orderId}`;
+  yield;
+  await rows(
+    stack,
+    `create function broken() returns trigger language plpgsql as $$ begin raise exception 'unforeseen'; end $$;
+     create trigger broken before update on orders for each row
+       when (new.id = '${orderId}' and new.operation->>'status' = 'FAILED') execute function broken()`,
+  );
+  const source = await roleOf(stack, orderId, 'funder');
+  await fault(stack, { name: 'success_then_fails', count: 1, match: { fn: 'fund_escrow', source } });
+  await ask(api, path, 'escrow/fund');
+  const stuck = await until(api, path, ({ attention }) => attention !== null);
+  expect(stuck).toMatchObject({
+    status: 'ESCROW_FUNDING',
+    operation: { verb: 'fund', status: 'RUNNING' },
+    attention: { reason: 'INTERNAL_ERROR', allowed_repairs: [] },
+  });
+  expect(await balance(api, buyer.id)).toMatchObject(HELD);
+  await rows(stack, 'drop trigger broken on orders');
+  await untilOperation(api, path, 'FAILED');
+  await until(api, path, ({ attention }) => attention === null);
+  expect(await undoneIn(`order/${orderId}`)).toEqual(['voidFunding DONE', 'failOperation DONE']);
+  await carriedOut(api, path, 'escrow/fund');
+}
+
 /** The issuer froze what the user holds: only the network finds that out. */
 async function* withdrawn(): Case {
   const { api } = await stack.createMarketplace();
@@ -201,6 +230,7 @@ const CASES: readonly (readonly [words: string, begin: () => Case])[] = [
   ['wait: 503 of the gateway', () => waiting({ name: 'http_503' })],
   ['wait: 429 of the gateway', () => waiting({ name: 'http_429', retry_after: 1 })],
   ...DEAD_STEPS.map((step) => [`proved dead: ${step.words}`, () => dead(step)] as const),
+  ['bug: a compensation that keeps failing', broken],
   ['proved dead: a withdrawal that fails in its ledger', withdrawn],
   ['proved dead: the resolution of a refund is driven on, then parked', () => driven('refund')],
   ['proved dead: the resolution of a dispute is driven on, then parked', () => driven('resolve')],
