@@ -167,6 +167,14 @@ program
   .option(...ENV_FILE)
   .action(async (id: string, options: ResetOptions) => (await import('./reset.ts')).runReset(id, options));
 
+program
+  .command('ledger')
+  .description('the books')
+  .command('verify')
+  .description('check every invariant of the books, and each balance with the chain; changes nothing')
+  .option(...ENV_FILE)
+  .action(async (options: ServiceOptions) => (await import('./coherence.ts')).runLedgerVerify(options));
+
 const recovery = program
   .command('recover')
   .description('after Temporal or the database was lost or restored: start every missing workflow from its row')
