@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { type Json, mapPayloads } from '../../cli/replay/payloads.ts';
+import { quietPoints } from '../../cli/replay/quiet.ts';
 import { REDACTED, redactHistory } from '../../cli/replay/redact.ts';
 import { type Step, brokenAt, failingStep, stepsOf } from '../../cli/replay/steps.ts';
 
@@ -121,5 +122,57 @@ describe('an exported history', () => {
     const of = (value: Json) =>
       stepsOf(value).map(({ event: id, kind, name, outcome }) => ({ id, kind, name, outcome }));
     expect(of(redactHistory(before))).toEqual(of(before));
+  });
+});
+
+describe('a workflow is taken back only to where nothing of it was under way', () => {
+  test('of a released order: to before the release was asked for', async () => {
+    const history = await golden('order-released');
+    const last = quietPoints(history).at(-1);
+    const release = stepsOf(history).find(({ kind, name }) => kind === 'UPDATE' && name === 'release');
+    expect(last?.status).toBe('IN_PROGRESS');
+    expect(last?.event).toBeLessThan(release?.event ?? 0);
+    expect((release?.event ?? 0) - (last?.event ?? 0)).toBeLessThan(5);
+  });
+
+  test('not between the transactions of an operation, nor where it is parked', () => {
+    const state = (status: string, operation: string | null): Json => ({
+      status,
+      operation: operation === null ? null : { id: 'op', status: operation },
+    });
+    const local = (id: number, result: Json): Json =>
+      event(id, 'MARKER_RECORDED', { markerName: 'core_local_activity', details: { result: payloads(result) } });
+    const task = (id: number): Json => event(id, 'WORKFLOW_TASK_COMPLETED', {});
+    const update = (id: number): Json => event(id, 'WORKFLOW_EXECUTION_UPDATE_ACCEPTED', {});
+    const settled = (id: number, scheduledEventId: number, row: Json): Json =>
+      event(id, 'ACTIVITY_TASK_COMPLETED', {
+        scheduledEventId: String(scheduledEventId),
+        result: payloads({ status: 'LANDED', state: row }),
+      });
+    const history = {
+      events: [
+        task(1),
+        local(2, state('ORDER_CREATED', null)),
+        task(3),
+        update(4),
+        local(5, state('RELEASE_REQUESTED', 'RUNNING')),
+        scheduled(6, 'settleTransaction'),
+        task(7),
+        settled(8, 6, state('RELEASE_REQUESTED', 'RUNNING')),
+        event(9, 'WORKFLOW_EXECUTION_UPDATE_COMPLETED', { acceptedEventId: '4' }),
+        task(10),
+        local(11, state('RELEASE_REQUESTED', 'PARKED')),
+        task(12),
+        local(13, state('IN_PROGRESS', 'FAILED')),
+        task(14),
+        update(15),
+        task(16),
+      ],
+    };
+    expect(quietPoints(history).map(({ event: at, status }) => [at, status])).toEqual([
+      [1, null],
+      [3, 'ORDER_CREATED'],
+      [14, 'IN_PROGRESS'],
+    ]);
   });
 });
