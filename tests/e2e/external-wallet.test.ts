@@ -129,7 +129,7 @@ test('a wallet is only taken as it is: an account on this network that can hold 
   ] as const;
   for (const [path, body] of taken) {
     const { status, body: problem } = await insist<ProblemBody & { detail: string }>(api, path, body);
-    expect({ path, status, ...problem }).toMatchObject({
+    expect({ ...problem, path, status }).toMatchObject({
       path,
       status: 422,
       code: 'VALIDATION_ERROR',

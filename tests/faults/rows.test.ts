@@ -1,7 +1,6 @@
 /** Rows that are ahead of their workflows, and news that never arrived: whoever sleeps is found by his row, and goes on from it. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
 import { createEscrowApiActivities, createOrderActivities, createSigningActivities } from '../../activities/index.ts';
 import type { DisputeResource } from '../../domain/resources/dispute.ts';
 import { escrowUpdate } from '../../workflows/messages.ts';
@@ -18,7 +17,7 @@ import {
   untilStatus,
   verb,
 } from '../support/flows.ts';
-import { PATIENCE, control, onChain, rows, to, untilPayment, withdraw } from '../support/payments.ts';
+import { PATIENCE, onChain, rows, to, untilPayment, withdraw } from '../support/payments.ts';
 import { type Call, type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
 import { createStranger } from '../support/stranger.ts';
 import { eventually } from '../support/wait.ts';
@@ -26,19 +25,13 @@ import { eventually } from '../support/wait.ts';
 let stack: TestStack;
 /** every withdrawal is approved by another person */
 let market: TestMarketplace;
-let client: Client;
 
 beforeAll(async () => {
   stack = await startTestStack();
   market = await stack.createMarketplace({ approval_threshold: '1' });
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  client = new Client({ connection, namespace: stack.temporal.namespace });
 }, 180_000);
 afterEach(() => expectCoherent(stack), 90_000);
-afterAll(async () => {
-  await client.connection.close();
-  await stack.stop();
-});
+afterAll(() => stack.stop());
 
 const origin = () => ({ operation_id: `op_${randomUUID()}`, request_id: null, actor: null });
 
@@ -60,7 +53,7 @@ const disputed = async (api: Call, orderId: string): Promise<DisputeResource> =>
 
 /** Nothing but news from outside will make it go on. */
 async function sleeps(workflowId: string): Promise<boolean> {
-  const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+  const { events } = await stack.client.workflow.getHandle(workflowId).fetchHistory();
   const count = (
     key: 'timerStarted' | 'timerFired' | 'timerCanceled' | 'workflowTaskScheduled' | 'workflowTaskCompleted',
   ) => (events ?? []).filter((event) => event[`${key}EventAttributes`] != null).length;
@@ -84,7 +77,7 @@ test('while a marketplace is paused its deadlines sleep; whoever was not told th
     await eventually(() => sleeps(workflowId), { ...PATIENCE, what: `${workflowId} sleeps` });
   // As by an API that dies before it tells anybody.
   await rows(stack, "update marketplaces set status = 'ACTIVE' where id = $1", [id]);
-  await reconcileNow(stack, client);
+  await reconcileNow(stack, stack.client);
   expect(await untilStatus(api, delivered, 'CLOSED')).toMatchObject({ final_status: 'RELEASED' });
   expect(await untilStatus(api, argued, 'CLOSED')).toMatchObject({ final_status: 'REFUNDED' });
 }, 300_000);
@@ -96,8 +89,8 @@ test('what another run decided is carried out by those who never heard of it', a
   const user = await fundedUser(api, '5');
   const asked = await withdraw(api, { user_id: user.id, amount: '5', destination: to(outside.address) });
   expect(asked.body).toMatchObject({ status: 'APPROVAL_REQUIRED' });
-  await client.workflow.getHandle(`order/${orderId}`).terminate('lost');
-  await withDeps(stack, client, async (deps) => {
+  await stack.client.workflow.getHandle(`order/${orderId}`).terminate('lost');
+  await withDeps(stack, stack.client, async (deps) => {
     const { beginResolution, approvePayment } = createOrderActivities(deps);
     await asActivity(`dispute/${dispute.id}`, 1, () =>
       beginResolution({
@@ -113,13 +106,13 @@ test('what another run decided is carried out by those who never heard of it', a
       approvePayment({ ...origin(), payment_id: asked.body.id, reason: null, key_id: 'key_bob', person: 'bob' }),
     );
   });
-  await reconcileNow(stack, client);
+  await reconcileNow(stack, stack.client);
   await untilPayment(api, asked.body.id, 'COMPLETED');
   expect(await onChain(stack, outside.address)).toBe('6.0000000');
   const now = async () => (await api<DisputeResource>('GET', `/disputes/${dispute.id}`)).body;
   await eventually(async () => (await now()).status === 'RESOLVED', PATIENCE);
   // Its order's workflow was gone when it wanted to tell.
-  await reconcileNow(stack, client);
+  await reconcileNow(stack, stack.client);
   expect(await untilStatus(api, orderId, 'CLOSED')).toMatchObject({
     final_status: 'RELEASED',
     dispute_ids: [dispute.id],
@@ -131,8 +124,8 @@ test('what another run has signed is not given up: it is found out, and driven o
   const [buyer, seller] = await Promise.all([fundedUser(api, '25'), readyUser(api)]);
   const { id } = await createOrder(api, buyer, seller);
   await verb(api, id, 'reserve');
-  await control(stack, 'faults', { name: 'xdr_wrong_destination', match: { path: 'deployer' } });
-  const asked = client.workflow
+  await stack.fault({ name: 'xdr_wrong_destination', match: { path: 'deployer' } });
+  const asked = stack.client.workflow
     .getHandle(`order/${id}`)
     .executeUpdate(escrowUpdate, { args: [{ ...origin(), reason: null }] });
   const parked = await eventually(async () => {
@@ -140,8 +133,8 @@ test('what another run has signed is not given up: it is found out, and driven o
     return order.operation?.status === 'PARKED' ? order : null;
   }, PATIENCE);
   expect(parked.attention?.allowed_repairs).toContain('give_up');
-  await control(stack, 'faults', {}, 'DELETE');
-  await withDeps(stack, client, (deps) => {
+  await stack.calm();
+  await withDeps(stack, stack.client, (deps) => {
     const intent = { kind: 'DEPLOY_ESCROW', orderId: id } as const;
     const step = { intent, step: 'deploy', operation_id: parked.operation?.id ?? null, priority: 5 };
     // The source account may be another's for a moment.

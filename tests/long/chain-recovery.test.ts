@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
 import { createOrderActivities } from '../../activities/index.ts';
 import { withClient } from '../../cli/stack/postgres.ts';
 import { orderWakeSignal } from '../../workflows/messages.ts';
@@ -28,25 +27,19 @@ import { eventually } from '../support/wait.ts';
 
 let stack: TestStack;
 let market: TestMarketplace;
-let client: Client;
 let buyer: { readonly id: string };
 let seller: { readonly id: string };
 
 beforeAll(async () => {
   stack = await startTestStack();
   market = await stack.createMarketplace();
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  client = new Client({ connection, namespace: stack.temporal.namespace });
   [buyer, seller] = await Promise.all([fundedUser(market.api, '1000'), readyUser(market.api)]);
 }, 180_000);
 afterEach(async () => {
   await control('DELETE', '/faults');
   await expectCoherent(stack);
 }, 90_000);
-afterAll(async () => {
-  await client.connection.close();
-  await stack.stop();
-});
+afterAll(() => stack.stop());
 
 async function control<T>(method: string, path: string, body?: object): Promise<T> {
   const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };
@@ -58,9 +51,9 @@ async function control<T>(method: string, path: string, body?: object): Promise<
 const rows = <T>(text: string, ...values: unknown[]): Promise<T[]> =>
   withClient(stack.databaseUrls.owner, async (owner) => (await owner.query(text, values)).rows);
 
-const lose = (orderId: string) => client.workflow.getHandle(`order/${orderId}`).terminate('lost');
+const lose = (orderId: string) => stack.client.workflow.getHandle(`order/${orderId}`).terminate('lost');
 
-const reconcile = () => reconcileNow(stack, client);
+const reconcile = () => reconcileNow(stack, stack.client);
 
 async function escrowed(): Promise<OrderBody> {
   const order = await createOrder(market.api, buyer, seller);
@@ -187,13 +180,13 @@ test('a step that a dying worker began on the row, unheard of in the history, is
     actor: null,
     reason: null,
   } as const;
-  await withDeps(stack, client, (deps) =>
+  await withDeps(stack, stack.client, (deps) =>
     asActivity(workflowId, 1, () =>
       createOrderActivities(deps).beginOperation({ order_id: order.id, verb: 'escrow', ...operation }),
     ),
   );
   await control('DELETE', '/faults');
   await stack.startWorker();
-  await client.workflow.getHandle(workflowId).signal(orderWakeSignal, { cause: 'WALLET' });
+  await stack.client.workflow.getHandle(workflowId).signal(orderWakeSignal, { cause: 'WALLET' });
   expect(await untilStatus(api, order.id, 'IN_PROGRESS')).toMatchObject({ attention: null });
 }, 240_000);
