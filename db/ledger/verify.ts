@@ -142,7 +142,7 @@ const L8 = sql<Found>`
     or (t.kind in ('POST', 'VOID') and (p.kind is distinct from 'PENDING' or p.amount <> t.amount
       or p.debit_account <> t.debit_account or p.credit_account <> t.credit_account))`;
 
-/** A closed order may keep what a stranger sent to its contract, until that is paid out. */
+/** A closed order may keep what a stranger sent to its contract, and no more, until that is paid out. */
 const L9 = sql<Found>`
   with per_order as (
     select coalesce(e.order_id, b.owner_id) as order_id, b.asset,
@@ -154,8 +154,9 @@ const L9 = sql<Found>`
   select jsonb_build_object('order_id', x.order_id, 'asset', x.asset, 'status', o.status, 'owed', x.owed::text,
     'held', x.held::text) as detail
   from per_order x left join orders o on o.id = x.order_id
-  where x.owed <> x.held or (o.status = 'CLOSED' and x.owed <> 0 and not exists (select from ledger_transfers t
-    where t.resource_id = x.order_id and t.code = 'TOP_UP' and t.marketplace_id = o.marketplace_id))`;
+  where x.owed <> x.held or (o.status = 'CLOSED' and x.owed > coalesce((select sum(t.amount)
+    from ledger_accounts a join ledger_transfers t on t.credit_account = a.id and t.code = 'TOP_UP'
+    where a.owner_id = x.order_id and a.kind = 'order.escrow' and a.asset = x.asset), 0))`;
 
 const ON_THE_BOOKS: readonly (readonly [Invariant, RawBuilder<Found>])[] = [
   ['L1', L1],

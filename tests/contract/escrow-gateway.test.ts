@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { EscrowCall, EscrowTerms, EscrowType } from '../../domain/chain.ts';
 import type { EscrowGateway, Verdict, VerifiedEnvelope } from '../../providers/escrow/port.ts';
+import { openParts } from '../../providers/escrow/stored.ts';
 import { verifyEnvelope } from '../../providers/escrow/verify.ts';
 import { type Landed, type Network, startNetwork } from './network.ts';
 
@@ -190,6 +191,24 @@ describe.each(WORLDS)('%s on the %s line', (name, line) => {
     await run({ ...contract, fn: 'withdraw_remaining_funds', source: resolver, distributions: rest });
     expect(await balance(contract.contractId)).toBe(0n);
   });
+
+  test.each(['SINGLE_RELEASE', 'MULTI_RELEASE'] as const)(
+    'what came into a %s escrow that nobody released comes out when its parts are in dispute, and not before',
+    async (type) => {
+      const { net, gateway, run, deploy, fund, balance } = world;
+      const contract = await deploy(type);
+      await fund(contract, 1_000n);
+      const distributions = [{ address: net.address('buyer'), amount: 600n }];
+      const withdrawal = { ...contract, fn: 'withdraw_remaining_funds', source: net.address('resolver') } as const;
+      await expect(gateway.build({ ...withdrawal, distributions })).rejects.toMatchObject({ kind: 'REFUSED' });
+      const stored = async () => (await net.rpc.escrowState(contract.contractId)).value ?? '';
+      for (const milestoneIndex of openParts(await stored(), type))
+        await run({ ...contract, fn: 'dispute', source: net.address('operator'), milestoneIndex });
+      expect(openParts(await stored(), type)).toEqual([]);
+      await run({ ...withdrawal, distributions });
+      expect(await balance(contract.contractId)).toBe(400n);
+    },
+  );
 
   test('an envelope built before a change is stale, not different', async () => {
     const { net, gateway, run, deploy, judge } = world;
