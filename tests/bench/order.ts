@@ -154,9 +154,11 @@ function listStatements(
   console.log([`${kind}: statements of the worker per order, by module`, ...listed(byModule)].join('\n'));
   if (!process.argv.includes('--statements')) return;
   const ofApi = [...busy.api].filter(([statement]) => isOwn(idle.api, statement));
+  const shared = [...busy.worker].filter(([statement]) => !idle.worker.has(statement) && SHARED.test(statement));
   const short = (counts: [string, number][]): [string, number][] =>
     counts.map(([statement, count]) => [`${moduleOf(statement)}: ${statement.slice(0, 150)}`, count]);
-  console.log(['worker:', ...listed(short(own)), 'API:', ...listed(short(ofApi))].join('\n'));
+  const parts = { worker: own, 'relay, reader, wallets': shared, API: ofApi };
+  for (const [name, counts] of Object.entries(parts)) console.log([`${name}:`, ...listed(short(counts))].join('\n'));
 }
 
 interface LedgersWaited {

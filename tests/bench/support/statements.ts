@@ -26,9 +26,9 @@ export async function statementsSince(log: string, start: number, application: s
   return counts;
 }
 
-/** Work that is shared by all orders: the outbox relay, the chain reader, the wallets' own bookkeeping. */
+/** Work that is shared by all orders: the outbox relay, the chain reader, the wallets' own bookkeeping, the worker's fence. */
 export const SHARED =
-  /advisory_xact_lock|from events where position is null|network_cursors|observed_movements|into movements|stream_cursor|^select 'hash' as kind|older_than|make_interval/;
+  /temporal_clusters|advisory_xact_lock|from events where position is null|network_cursors|observed_movements|into movements|stream_cursor|^select 'hash' as kind|older_than|make_interval/;
 
 export const BRACKET = /^(begin|commit|rollback|savepoint|release|set )/i;
 
