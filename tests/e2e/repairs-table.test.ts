@@ -7,15 +7,13 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { REPAIRS } from '../../domain/repairs.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import { type ProblemBody, fundedUser, getOrder } from '../support/flows.ts';
-import { control, key, keyOf, rows, to, withdraw } from '../support/payments.ts';
+import { key, keyOf, rows, to, withdraw } from '../support/payments.ts';
 import {
   type Place,
   type SubjectBody,
   ask,
   dispute,
   eventsOf,
-  fault,
-  openTemporal,
   placeOrder,
   repair,
   subjectOf,
@@ -31,7 +29,6 @@ import { type ParkedState, type Trouble, WALKS, type Walk } from './parked-state
 const PATIENCE = { timeoutMs: 120_000 };
 
 let stack: TestStack;
-let temporal: Awaited<ReturnType<typeof openTemporal>>;
 /** by words */
 const ends = new Map<string, Promise<void>>();
 
@@ -42,13 +39,13 @@ async function trouble(what: Trouble, { orderId, ...parties }: Place): Promise<(
     // The contract's first envelope knows no contract: it is known by the title.
     const body = escrow?.contract_id ?? titleIn(parties.marketplaceId);
     const match = { face: 'trustless-work', path: what.route, body };
-    await fault(stack, { name: `xdr_${what.forged}`, count: 1, match });
+    await stack.fault({ name: `xdr_${what.forged}`, count: 1, match });
     return () => Promise.resolve();
   }
   if ('frozen' in what) {
     const { address } = parties[what.frozen].wallet;
-    expect((await control(stack, 'freeze', { address })).ok).toBe(true);
-    return () => control(stack, 'unfreeze', { address });
+    await stack.control('POST', '/freeze', { address });
+    return () => stack.control('POST', '/unfreeze', { address });
   }
   if ('unknown' in what) {
     const ours = [orderId, parties[what.unknown].wallet.address];
@@ -66,7 +63,7 @@ const workflowOf = (path: string): string => path.slice(1).replace('s/', '/');
 
 /** As the search attribute and the current details of its workflow show it. */
 async function expectShown(path: string, parked: boolean): Promise<void> {
-  const handle = temporal.client.workflow.getHandle(workflowOf(path));
+  const handle = stack.client.workflow.getHandle(workflowOf(path));
   await eventually(async () => {
     const { searchAttributes } = await handle.describe();
     const { currentDetails } = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata');
@@ -124,7 +121,7 @@ async function tryOut(here: Here, state: ParkedState, next: ParkedState | undefi
   let parked = await expectParked(api, path, state);
   await expectShown(path, true);
   await expectRefusals(api, parked, repairs);
-  if (state.lost === true) await temporal.client.workflow.getHandle(workflowOf(path)).terminate('lost');
+  if (state.lost === true) await stack.client.workflow.getHandle(workflowOf(path)).terminate('lost');
   if (givenUp !== undefined) {
     await settled(api, parked, 'give_up');
     const failed = await untilOperation(api, path, 'FAILED');
@@ -142,6 +139,7 @@ async function tryOut(here: Here, state: ParkedState, next: ParkedState | undefi
   if (next?.continues === true) return;
   await until(api, path, ({ status, operation }) => status === state.done && operation?.status === 'SUCCEEDED');
   expect(await subjectOf(api, path)).toMatchObject({ attention: null });
+  await expectShown(path, false);
 }
 
 /** Every state of a walk, one after the other; a state that goes wrong takes the ones after it along. */
@@ -206,18 +204,17 @@ async function payment(type: 'withdrawals' | 'adjustments'): Promise<void> {
   await setAsset(id, 'USDC');
   await settled(bob, parked, 'retry');
   await until(bob, path, ({ status, attention }) => status === 'COMPLETED' && (attention ?? null) === null);
+  await expectShown(path, false);
 }
 
 beforeAll(async () => {
   stack = await startTestStack();
-  temporal = await openTemporal(stack);
   WALKS.forEach(begin);
   for (const type of ['withdrawals', 'adjustments'] as const)
     ends.set(`${type}: the row cannot be trusted`, payment(type));
   await Promise.allSettled(ends.values());
 }, 600_000);
 afterAll(async () => {
-  await temporal.close();
   await stack.stop();
 });
 

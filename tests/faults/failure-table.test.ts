@@ -23,22 +23,20 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { expectCoherent } from '../support/coherent.ts';
 import { type ProblemBody, balance, fundedUser, getOrder } from '../support/flows.ts';
 import { FUNDED, HELD, IN_ESCROW, SPLIT, TO_ESCROW, TO_PROGRESS } from '../support/lives.ts';
-import { control, rows, to, withdraw } from '../support/payments.ts';
+import { rows, to, withdraw } from '../support/payments.ts';
 import {
   type Case,
   type Place,
   ask,
-  calm,
   carriedOut,
   dispute,
   eventsOf,
-  fault,
-  openTemporal,
   placeOrder,
   repair,
   roleOf,
   sentFor,
   sideBySide,
+  stepsIn,
   subjectOf,
   until,
   untilOperation,
@@ -49,7 +47,6 @@ import { eventually } from '../support/wait.ts';
 import { DEAD_STEPS, type DeadStep } from './dead-steps.ts';
 
 let stack: TestStack;
-let temporal: Awaited<ReturnType<typeof openTemporal>>;
 let ends: readonly (() => Promise<void>)[];
 
 const PATIENCE = { timeoutMs: 120_000 };
@@ -57,7 +54,7 @@ const COMPENSATIONS = ['voidFunding', 'failOperation', 'failResolution', 'failPa
 
 /** Of an operation: each step in words, none that stuck; and what was undone. */
 async function undoneIn(workflowId: string): Promise<string[]> {
-  const steps = await temporal.stepsOf(workflowId);
+  const steps = await stepsIn(stack, workflowId);
   expect(steps.filter(({ kind }) => kind === 'TASK')).toEqual([]);
   const called = steps.filter(({ kind }) => kind === 'ACTIVITY' || kind === 'LOCAL' || kind === 'TIMER');
   expect(called.filter(({ label }) => label?.includes(' ') !== true)).toEqual([]);
@@ -91,7 +88,7 @@ async function* waiting(rule: Body): Case {
   const path = `/orders/${orderId}`;
   const { escrow } = await getOrder(api, orderId);
   yield;
-  await fault(stack, { ...rule, match: { face: 'trustless-work', body: escrow?.contract_id } });
+  await stack.fault({ ...rule, match: { face: 'trustless-work', body: escrow?.contract_id } });
   await ask(api, path, 'escrow/fund');
   const isWaiting = async () => ((await getOrder(api, orderId)).waiting_for === 'PROVIDER' ? true : null);
   await eventually(isWaiting, PATIENCE);
@@ -102,7 +99,7 @@ async function* waiting(rule: Body): Case {
     operation: { verb: 'fund', status: 'RUNNING', error: null },
   });
   expect(await balance(api, buyer.id)).toMatchObject(HELD);
-  await calm(stack, String(rule['name']));
+  await stack.calm(String(rule['name']));
   await untilOperation(api, path, 'SUCCEEDED');
   expect(await getOrder(api, orderId)).toMatchObject({ status: 'IN_PROGRESS', waiting_for: null });
   expect(await eventsOf(api, orderId, FUNDED.length)).toEqual(FUNDED);
@@ -124,10 +121,10 @@ async function* dead(step: DeadStep): Case {
   };
   yield;
   const match = { fn, ...(role === null ? {} : { source: await roleOf(stack, orderId, role) }) };
-  await fault(stack, { name: 'success_then_fails', count: 1, match });
+  await stack.fault({ name: 'success_then_fails', count: 1, match });
   await ask(api, subject, verb, body);
   await expectDead('TRANSACTION_FAILED');
-  await fault(stack, { name: 'try_again_later', match: { face: 'core', ...match } });
+  await stack.fault({ name: 'try_again_later', match: { face: 'core', ...match } });
   await ask(api, subject, verb, body);
   await untilSigned(place, kind);
   yield;
@@ -156,7 +153,7 @@ async function* broken(): Case {
        when (new.id = '${orderId}' and new.operation->>'status' = 'FAILED') execute function broken()`,
   );
   const source = await roleOf(stack, orderId, 'funder');
-  await fault(stack, { name: 'success_then_fails', count: 1, match: { fn: 'fund_escrow', source } });
+  await stack.fault({ name: 'success_then_fails', count: 1, match: { fn: 'fund_escrow', source } });
   await ask(api, path, 'escrow/fund');
   const stuck = await until(api, path, ({ attention }) => attention !== null);
   expect(stuck).toMatchObject({
@@ -178,7 +175,7 @@ async function* withdrawn(): Case {
   const [user, outside] = await Promise.all([fundedUser(api, '25'), createStranger(stack, '1')]);
   const { address } = user.wallet;
   yield;
-  await control(stack, 'freeze', { address });
+  await stack.control('POST', '/freeze', { address });
   const { body } = await withdraw(api, { user_id: user.id, amount: '4', destination: to(outside.address) });
   const failed = await untilOperation(api, `/withdrawals/${body.id}`, 'FAILED');
   expect(failed).toMatchObject({ status: 'FAILED', operation: { error: { code: 'TRANSACTION_FAILED' } } });
@@ -186,7 +183,7 @@ async function* withdrawn(): Case {
   const events = ['created', 'approved', 'submitted', 'failed'];
   expect(await eventsOf(api, body.id, events.length)).toEqual(events);
   expect(await undoneIn(`withdrawal/${body.id}`)).toEqual(['failPayment DONE']);
-  await control(stack, 'unfreeze', { address });
+  await stack.control('POST', '/unfreeze', { address });
 }
 
 /** The dispute is open on chain: there is no way back, the resolution is driven on, and in the end somebody has to look. */
@@ -197,8 +194,8 @@ async function* driven(asked: 'refund' | 'resolve'): Case {
   const status = asked === 'refund' ? 'REFUND_REQUESTED' : 'RESOLVING';
   yield;
   const match = { fn: 'resolve_dispute', source: await roleOf(stack, orderId, 'dispute_resolver') };
-  await fault(stack, { name: 'success_then_fails', match });
-  await fault(stack, { name: 'try_again_later', match: { face: 'core', ...match } });
+  await stack.fault({ name: 'success_then_fails', match });
+  await stack.fault({ name: 'try_again_later', match: { face: 'core', ...match } });
   if (asked === 'refund') await ask(api, subject, 'resolution/refund', { reason: 'not delivered' });
   else await ask(api, subject, 'resolve', SPLIT);
   await untilSigned(place, 'RESOLVE_DISPUTE');
@@ -238,27 +235,22 @@ const CASES: readonly (readonly [words: string, begin: () => Case])[] = [
 
 /** Past every time bound, on the network's own clock; then nodes take everything again. */
 async function passTime(): Promise<void> {
-  const clock = await fetch(`${stack.sandboxUrl}/control/clock`);
-  const { closed_at: closedAt } = (await clock.json()) as { closed_at: number };
-  await control(stack, 'ledgers/close', { close_time: closedAt + 3_600 });
-  await calm(stack, 'try_again_later');
+  const { closed_at: closedAt } = await stack.control<{ closed_at: number }>('GET', '/clock');
+  await stack.control('POST', '/ledgers/close', { close_time: closedAt + 3_600 });
+  await stack.calm('try_again_later');
 }
 
 beforeAll(async () => {
   // Their accounts are their own: nobody waits for another's dead transaction.
   const environment = { OPERATORS_PER_MARKETPLACE: '1', RESOLVERS_PER_MARKETPLACE: '1' };
   stack = await startTestStack({ environment });
-  temporal = await openTemporal(stack);
   const ready = () => Promise.resolve();
   ends = await sideBySide(
     CASES.map(([, begin]) => begin()),
-    [ready, passTime, () => calm(stack)],
+    [ready, passTime, () => stack.calm()],
   );
 }, 600_000);
-afterAll(async () => {
-  await temporal.close();
-  await stack.stop();
-});
+afterAll(() => stack.stop());
 
 test.each(CASES.map(([words], index) => [words, index] as const))('%s', (_words, index) => ends[index]?.());
 

@@ -3,17 +3,7 @@ import { Operation } from '@stellar/stellar-sdk/base';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { expectCoherent } from '../support/coherent.ts';
 import { type ProblemBody, WAIT, balance, fundedUser } from '../support/flows.ts';
-import {
-  PATIENCE,
-  type PaymentBody,
-  control,
-  keyOf,
-  onChain,
-  rows,
-  to,
-  untilPayment,
-  withdraw,
-} from '../support/payments.ts';
+import { PATIENCE, type PaymentBody, keyOf, onChain, rows, to, untilPayment, withdraw } from '../support/payments.ts';
 import { type Call, type TestMarketplace, type TestStack, startTestStack } from '../support/stack.ts';
 import { createStranger } from '../support/stranger.ts';
 import { eventually } from '../support/wait.ts';
@@ -41,11 +31,11 @@ afterAll(async () => {
 
 test('is asked for and approved while no provider answers; while the marketplace is paused nothing is signed', async () => {
   const [user, receiver] = await Promise.all([fundedUser(api, '10'), createStranger(stack, '1')]);
-  await control(stack, 'faults', { name: 'http_503', match: { face: 'rpc' } });
+  await stack.fault({ name: 'http_503', match: { face: 'rpc' } });
   const { status, body } = await withdraw(api, { user_id: user.id, amount: '4', destination: to(receiver.address) });
   expect([status, body.status]).toEqual([202, 'APPROVED']);
   await stack.api('POST', `/marketplaces/${market.id}/pause`, {});
-  await control(stack, 'faults', {}, 'DELETE');
+  await stack.calm();
   // It waits for the marketplace alone: the source account is free for others.
   await eventually(async () => {
     const [attempts] = await rows<{ leases: number }>(
@@ -63,7 +53,7 @@ test('is asked for and approved while no provider answers; while the marketplace
 
 test('a worker that dies between submission and confirmation pays once', async () => {
   const [user, receiver] = await Promise.all([fundedUser(api, '10'), createStranger(stack, '1')]);
-  await control(stack, 'clock', { ledger_ms: 0 });
+  await stack.control('POST', '/clock', { ledger_ms: 0 });
   const { body } = await withdraw(api, { user_id: user.id, amount: '4', destination: to(receiver.address) });
   await eventually(async () => {
     const [sent] = await rows<{ status: string }>(
@@ -80,7 +70,7 @@ test('a worker that dies between submission and confirmation pays once', async (
   const late = await api<ProblemBody>('POST', `/withdrawals/${body.id}/cancel`, {});
   expect(late.body).toMatchObject({ code: 'INVALID_STATE', current_status: 'SUBMITTED', allowed: [] });
   await stack.killWorker();
-  await control(stack, 'clock', { ledger_ms: 100 });
+  await stack.control('POST', '/clock', { ledger_ms: 100 });
   await stack.startWorker();
   await untilPayment(api, body.id, 'COMPLETED');
   expect([await onChain(stack, receiver.address), (await balance(api, user.id)).total]).toEqual(['5.0000000', '6']);
@@ -127,15 +117,15 @@ test('a destination that can no longer be paid when it is approved fails it, and
 // Last: it leaves the chain's clock ahead of ours.
 test('a withdrawal that the network never takes is proved dead, and the money is available again', async () => {
   const [user, receiver] = await Promise.all([fundedUser(api, '10'), createStranger(stack, '1')]);
-  await control(stack, 'faults', { name: 'try_again_later', match: { face: 'core' } });
+  await stack.fault({ name: 'try_again_later', match: { face: 'core' } });
   const { body } = await withdraw(api, { user_id: user.id, amount: '4', destination: to(receiver.address) });
   await untilPayment(api, body.id, 'SUBMITTED');
-  await control(stack, 'clock', { ledger_ms: 0 });
-  await control(stack, 'ledgers/close', { count: 200 });
+  await stack.control('POST', '/clock', { ledger_ms: 0 });
+  await stack.control('POST', '/ledgers/close', { count: 200 });
   const failed = await untilPayment(api, body.id, 'FAILED');
   expect(failed.operation).toMatchObject({ status: 'FAILED', error: { code: 'ENVELOPE_EXPIRED' } });
-  await control(stack, 'faults', {}, 'DELETE');
-  await control(stack, 'clock', { ledger_ms: 100 });
+  await stack.calm();
+  await stack.control('POST', '/clock', { ledger_ms: 100 });
   expect(await balance(api, user.id)).toMatchObject({ available: '10', reserved: '0' });
   expect(await onChain(stack, receiver.address)).toBe('1.0000000');
 }, 240_000);

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { withClient } from '../../cli/stack/postgres.ts';
 import type { EventBody, ProblemBody } from './flows.ts';
-import type { Body, Call, TestMarketplace, TestStack } from './stack.ts';
+import type { Call, TestMarketplace, TestStack } from './stack.ts';
 import { eventually } from './wait.ts';
 
 export interface PaymentBody {
@@ -60,9 +60,6 @@ export const eventTypes = (by: Call, id: string, count: number) =>
     const { body } = await by<{ data: EventBody[] }>('GET', `/events?resource_id=${id}&limit=100`);
     return body.data.length >= count ? body.data.map(({ type }) => type).reverse() : null;
   }, PATIENCE);
-
-export const control = (stack: TestStack, path: string, body: Body, method: 'POST' | 'DELETE' = 'POST') =>
-  fetch(`${stack.sandboxUrl}/control/${path}`, { method, body: JSON.stringify(body) });
 
 /** USDC that an account holds, with seven decimals. */
 export async function onChain(stack: TestStack, address: string): Promise<string> {

@@ -2,7 +2,6 @@
  * Tables of cases that live side by side on one stack, each in a marketplace of its own: nothing of theirs meets, and all
  * of them take as long as the longest. What strikes everybody (the chain's clock, the end of a fault) happens in between.
  */
-import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { type Step, stepsOf } from '../../cli/replay/steps.ts';
 import type { EscrowWallets } from '../../domain/order/shapes.ts';
@@ -17,7 +16,7 @@ import {
   readyUser,
 } from './flows.ts';
 import { OPENING } from './lives.ts';
-import { control, rows } from './payments.ts';
+import { rows } from './payments.ts';
 import type { Body, Call, TestStack } from './stack.ts';
 import { eventually } from './wait.ts';
 
@@ -141,16 +140,6 @@ export async function roleOf(stack: TestStack, orderId: string, role: keyof Escr
   return row.address;
 }
 
-/** Switches a fault on. @throws Error when the sandbox does not know it */
-export async function fault(stack: TestStack, rule: Body): Promise<void> {
-  const answer = await control(stack, 'faults', rule);
-  if (!answer.ok) throw new Error(`fault ${JSON.stringify(rule)}: ${await answer.text()}`);
-}
-
-/** Switches all faults of a name off, or all. */
-export const calm = (stack: TestStack, name?: string) =>
-  control(stack, name === undefined ? 'faults' : `faults?name=${name}`, {}, 'DELETE');
-
 /** What was sent to the chain for an order, as `KIND STATUS` in the order of its making. */
 export async function sentFor(stack: TestStack, orderId: string): Promise<string[]> {
   const found = await rows<{ sent: string }>(
@@ -176,14 +165,6 @@ export async function eventsOf(api: Call, id: string, count: number): Promise<st
   return events.map(({ type }) => type.slice(type.indexOf('.') + 1));
 }
 
-/** The way into Temporal. */
-export async function openTemporal({ temporal }: TestStack) {
-  const connection = await Connection.connect({ address: temporal.address });
-  const client = new Client({ connection, namespace: temporal.namespace });
-  return {
-    client,
-    stepsOf: async (workflowId: string): Promise<Step[]> =>
-      stepsOf(JSON.parse(historyToJSON(await client.workflow.getHandle(workflowId).fetchHistory()))),
-    close: () => connection.close(),
-  };
-}
+/** What a workflow has done, as `replay` shows it. */
+export const stepsIn = async ({ client }: TestStack, workflowId: string): Promise<Step[]> =>
+  stepsOf(JSON.parse(historyToJSON(await client.workflow.getHandle(workflowId).fetchHistory())));

@@ -60,12 +60,12 @@ export interface TestStack {
     key?: string | null,
   ): Promise<Answer<T>>;
   createMarketplace(fields?: Body): Promise<TestMarketplace>;
-  /** a call of the sandbox's control API, `path` as in `/journal`. @throws Error when it does not answer 200 */
+  /** a call of the sandbox's control API, `path` as in `/journal`. @throws Error when it is refused */
   control<T = Body>(method: string, path: string, body?: unknown): Promise<T>;
   /** switches a fault of the sandbox on */
   fault(rule: Body): Promise<unknown>;
-  /** switches all faults off */
-  calm(): Promise<unknown>;
+  /** switches all faults of a name off, or all */
+  calm(name?: string): Promise<unknown>;
   pids(): StackPids;
   /** default SIGKILL: it dies on the spot */
   killWorker(signal?: NodeJS.Signals): Promise<void>;
@@ -117,7 +117,7 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
     request(key, method, path, body, headers);
   const control: TestStack['control'] = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const answer = await sandbox<T>(null, method, path, body);
-    if (answer.status !== 200) throw new Error(`${method} ${path} answered ${answer.status}: ${String(answer.body)}`);
+    if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}: ${String(answer.body)}`);
     return answer.body;
   };
   let others = 1;
@@ -141,7 +141,7 @@ export async function startTestStack(options: TestStackOptions = {}): Promise<Te
     },
     control,
     fault: (rule) => control('POST', '/faults', rule),
-    calm: () => control('DELETE', '/faults'),
+    calm: (name) => control('DELETE', name === undefined ? '/faults' : `/faults?name=${name}`),
     pids: () => stack.pids(),
     killWorker: (signal = 'SIGKILL') => stack.stopService('worker', signal),
     startWorker: (environment = {}) => stack.start('worker', { name: 'worker', environment }),
