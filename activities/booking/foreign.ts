@@ -71,8 +71,11 @@ export async function unbookedOn(db: Sql, escrowId: string): Promise<string[]> {
 
 async function find(deps: Deps, hash: string) {
   try {
-    const outcome = await deps.rpc.transaction(hash);
-    if (outcome.status === 'LANDED') return outcome;
+    const recent = await deps.rpc.transaction(hash);
+    if (recent.status === 'LANDED') return recent;
+    // Seen long ago, where nobody could book it: an RPC forgets within days.
+    const older = await deps.history.transaction(hash);
+    if (older.status === 'LANDED') return older;
     throw waitFor('PENDING', `${hash} is not visible yet`);
   } catch (error) {
     if (error instanceof ProviderError) throw waitFor('PROVIDER', error.message, error.retryAfterMs ?? undefined);

@@ -19,6 +19,7 @@ import { isPaidOut } from '../chain/misread.ts';
 import type { StoredTransaction } from '../chain/store.ts';
 import type { Deps } from '../context.ts';
 import { refuse, waitFor } from '../failure.ts';
+import { demandOpen } from '../withdrawals/row.ts';
 import { type SurplusRow, clearMatters, lockSurplus, raiseMatter } from './row.ts';
 
 type Withdrawal = Extract<Intent, { readonly kind: 'WITHDRAW_SURPLUS' }>;
@@ -120,14 +121,16 @@ export function createSurplusPayout({ orm }: Pick<Deps, 'orm'>) {
   return {
     /**
      * Two persons agreed: from here on it is being paid out. Asked again, nothing changes.
-     * @throws ApplicationFailure INVALID_STATE when they did not, something else is being paid, or nothing is left
+     * @throws ApplicationFailure INVALID_STATE when they did not, something else is being paid, or nothing is left;
+     *   MARKETPLACE_PAUSED
      */
     takeSurplusApproval: ({ escrow_id, approval_id }: { escrow_id: string; approval_id: string }): Promise<void> =>
       inTransaction(orm, async (trx) => {
-        const { approvalId, attentionId } = await lockSurplus(trx, escrow_id);
+        const { approvalId, attentionId, marketplaceId } = await lockSurplus(trx, escrow_id);
         if (approvalId === approval_id) return;
         if (approvalId !== null || attentionId === null)
           throw refuse('INVALID_STATE', approvalId === null ? 'nothing is left' : 'it is being paid out');
+        await demandOpen(trx, marketplaceId, null);
         const approval = await takeApproval(trx, approval_id, { attention_id: attentionId });
         if (approval === null || approval.attentionId !== attentionId)
           throw refuse('INVALID_STATE', 'two persons have not approved this payment, or it is settled');

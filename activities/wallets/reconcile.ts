@@ -1,7 +1,12 @@
 /** Looks for what fell between two chairs, and wakes who owns it; money it never touches. */
 import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
-import { orderWorkflowId, reconcileWorkflowId, walletWorkflowId } from '../../domain/workflow-ids.ts';
+import {
+  orderWorkflowId,
+  reconcileWorkflowId,
+  surplusWorkflowId,
+  walletWorkflowId,
+} from '../../domain/workflow-ids.ts';
 import { ProviderError } from '../../providers/errors.ts';
 import { foreignTransactionSignal, orderWakeSignal, repairTrustlinesSignal } from '../../workflows/messages.ts';
 import { raiseAttention } from '../attention.ts';
@@ -32,8 +37,8 @@ export interface ReconcileResult {
   readonly payments_waiting: number;
   readonly disputes_waiting: number;
   readonly disputes_untold: number;
-  readonly trustlines_missing: number;
   readonly surpluses_waiting: number;
+  readonly trustlines_missing: number;
 }
 
 export function createReconcileActivities(deps: Deps) {
@@ -52,8 +57,8 @@ export function createReconcileActivities(deps: Deps) {
         payments_waiting: await wakePayments(deps, older_than_s),
         disputes_waiting: await wakeDisputes(deps, older_than_s),
         disputes_untold: await tellOrders(deps, older_than_s),
-        trustlines_missing: (await whileReachable(deps, () => checkTrustlines(deps))) ?? 0,
         surpluses_waiting: await wakeSurpluses(deps, older_than_s),
+        trustlines_missing: (await whileReachable(deps, () => checkTrustlines(deps))) ?? 0,
       };
       await whileReachable(deps, () => watchSponsor(deps));
       await keepWhatTemporalForgets(deps, older_than_s);
@@ -93,7 +98,8 @@ async function wakeUnbooked(deps: Deps, graceS: number): Promise<number> {
       and signed_at < now() - make_interval(secs => ${graceS}) limit ${FOUND_MAX}`.execute(pool(deps.orm));
   for (const { workflow_id, order_id } of rows) {
     deps.log.warn({ workflow_id }, 'reconcile.unbooked');
-    if (order_id !== null) await ensureOrder(deps, order_id);
+    // What is left when an order is over has a workflow of its own, which `wakeSurpluses` looks after.
+    if (order_id !== null && !workflow_id.startsWith(surplusWorkflowId(''))) await ensureOrder(deps, order_id);
     const walletId = walletOfWorkflow(workflow_id);
     // Whoever repairs finds what it began; a closing goes on by the wallet's row.
     if (walletId !== null) await signalWallet(deps, walletId, repairTrustlinesSignal);

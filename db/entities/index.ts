@@ -8,8 +8,8 @@ import { RepairApproval } from './repairs.ts';
 import { SigningRequest } from './signing-requests.ts';
 import { Payment } from './payments.ts';
 import { ProviderLimit, ProviderTurn } from './providers.ts';
-import { ApiKey, Marketplace, User } from './tenancy.ts';
 import { Surplus } from './surpluses.ts';
+import { ApiKey, Marketplace, User } from './tenancy.ts';
 import { NetworkCursor, ObservedMovement, RecordedMovement, SponsorBalance, Wallet, WalletKey } from './wallets.ts';
 
 /** Every table but the ledger's, which only its posting function may write. */
@@ -32,16 +32,16 @@ export const ENTITIES = [
   DisputeEvidence,
   DisputeComment,
   Payment,
-  ChainTransaction,
   Surplus,
+  ChainTransaction,
   ChainEnvelope,
   SourceLease,
   WorkflowHistory,
   TemporalCluster,
   UnaccountedTransaction,
+  RepairApproval,
   ProviderLimit,
   ProviderTurn,
-  RepairApproval,
   SigningRequest,
   ResourceCounter,
   Event,

@@ -234,6 +234,9 @@ describe('a payout', () => {
     await expect(take(escrow, alone)).rejects.toMatchObject({ type: 'INVALID_STATE' });
     expect(await say(escrow, 'ann', outside.address)).toMatchObject({ status: 'PROPOSED' });
     const { approval_id } = await say(escrow, 'bob', outside.address);
+    await world.rows("update marketplaces set status = 'PAUSED'");
+    await expect(take(escrow, approval_id)).rejects.toMatchObject({ type: 'MARKETPLACE_PAUSED' });
+    await world.rows("update marketplaces set status = 'ACTIVE'");
     await take(escrow, approval_id);
     await expect(take(escrow, 'another')).rejects.toMatchObject({ type: 'INVALID_STATE' });
 
