@@ -10,6 +10,7 @@ import { type Repair, payeeOf, repairsFor } from '../domain/repairs.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
 import type { RepairRequest } from './messages.ts';
+import { demandRequest } from './repair-requests.ts';
 import { ATTENTION } from './search-attributes.ts';
 import type { StepControl } from './step-control.ts';
 import type { SignatureDesk } from './user-signature.ts';
@@ -86,8 +87,11 @@ export interface ChainDriver {
   drive(part: ChainPart, run: Run): Promise<Dead | 'DIVERTED' | null>;
   /** Waits for a repair: what a resumed workflow does that finds its operation parked. @returns null: given up otherwise */
   untilRepaired(parked: Parked): Promise<Repair | null>;
-  /** @throws ApplicationFailure INVALID_STATE when the parked step does not allow it, or nothing is parked */
-  demand(repair: Repair): void;
+  /**
+   * @throws ApplicationFailure INVALID_STATE when the parked step does not allow it, or nothing is parked; VALIDATION_ERROR
+   *   when the request lacks what it needs
+   */
+  demand(repair: Repair, request: RepairRequest): void;
   /**
    * Carries a repair out; resolves when the step is taken up again, or let go as if it were dead, and the row says so.
    * @throws ApplicationFailure when it cannot be carried out: the step stays parked
@@ -178,10 +182,11 @@ function createParking(context: Pick<DriverContext, 'unpark' | 'carryOut'>, isGi
       upsertSearchAttributes([{ key: ATTENTION, value: false }]);
       return mine.repair;
     },
-    demand: (repair: Repair): void => {
+    demand: (repair: Repair, request: RepairRequest): void => {
       if (waiting === null) throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
       if (!waiting.repairs.includes(repair))
         throw ApplicationFailure.nonRetryable(`${repair} does not help here`, 'INVALID_STATE');
+      demandRequest(repair, request);
     },
     repair: async (repair: Repair, request: RepairRequest): Promise<void> => {
       const mine = waiting;

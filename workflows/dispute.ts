@@ -194,7 +194,7 @@ function listen(dispute_id: string, { db, driver, life, load }: Listening): void
   setHandler(resolveDisputeUpdate, (request) => answering(db.beginResolution(request)));
   for (const repair of REPAIRS)
     setHandler(repairUpdates[repair], (request) => driver.repair(repair, request), {
-      validator: (_request: RepairRequest) => driver.demand(repair),
+      validator: (request: RepairRequest) => driver.demand(repair, request),
     });
   setHandler(rowWakeSignal, async () => {
     await load();

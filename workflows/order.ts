@@ -151,7 +151,7 @@ function listen(input: OrderInput, life: Life, operations: OrderOperations, gate
   handle(extendUpdate, 'extend', operations.extend);
   for (const repair of REPAIRS)
     setHandler(repairUpdates[repair], (request) => operations.repairs.repair(repair, request), {
-      validator: (_request: RepairRequest) => operations.repairs.demand(repair),
+      validator: (request: RepairRequest) => operations.repairs.demand(repair, request),
     });
   setHandler(openSigningRequestUpdate, operations.signatures.open);
   setHandler(submitSignatureUpdate, operations.signatures.submit);

@@ -18,6 +18,7 @@ import type { PaymentRowActivities } from '../activities/withdrawals/index.ts';
 import { isDue, isOver } from '../domain/payment/machine.ts';
 import type { PaymentState } from '../domain/payment/shapes.ts';
 import { REASON_TABLE, isReason } from '../domain/reasons.ts';
+import type { Repair } from '../domain/repairs.ts';
 import { createAdopting } from './adopting.ts';
 import { executeOnChain } from './execute-on-chain.ts';
 import { asRefusal } from './failure.ts';
@@ -30,6 +31,7 @@ import {
   repairUpdates,
   rowWakeSignal,
 } from './messages.ts';
+import { demandRequest } from './repair-requests.ts';
 import { ATTENTION, MARKETPLACE_ID, TX_HASH } from './search-attributes.ts';
 import { createVisibility } from './visibility.ts';
 import { type Worded, localSteps, steps } from './worded.ts';
@@ -164,9 +166,10 @@ function listen(payment_id: string, { life, db, settled, load, adopt }: Listenin
   setHandler(createPaymentUpdate, (request) => answer(db.createPayment(request)));
   setHandler(approvePaymentUpdate, (request) => answer(db.approvePayment(request)));
   setHandler(cancelPaymentUpdate, (request) => answer(db.cancelPayment(request)));
-  const validator = (_request: RepairRequest): void => {
+  const validatorOf = (repair: Repair) => (request: RepairRequest) => {
     if (life.state?.operation.status !== 'PARKED')
       throw ApplicationFailure.nonRetryable('nothing is parked', 'INVALID_STATE');
+    demandRequest(repair, request);
   };
   const retry = async (_request: RepairRequest): Promise<void> => {
     life.retried = true;
@@ -181,8 +184,8 @@ function listen(payment_id: string, { life, db, settled, load, adopt }: Listenin
     // Another repair was faster: the step runs, or has run.
     if (life.state?.operation.status === 'PARKED') await retry(request);
   };
-  setHandler(repairUpdates.retry, retry, { validator });
-  setHandler(repairUpdates.adopt, adoptAndRetry, { validator });
+  setHandler(repairUpdates.retry, retry, { validator: validatorOf('retry') });
+  setHandler(repairUpdates.adopt, adoptAndRetry, { validator: validatorOf('adopt') });
 }
 
 function activitiesOf(input: PaymentInput) {

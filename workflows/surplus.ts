@@ -23,6 +23,7 @@ import { createAdopting } from './adopting.ts';
 import { type ChainDriver, type ChainPart, type Dead, createChainDriver } from './chain-driver.ts';
 import { asRefusal } from './failure.ts';
 import { type RepairRequest, type SurplusInput, repairUpdates, rowWakeSignal } from './messages.ts';
+import { demandRequest } from './repair-requests.ts';
 import { ATTENTION, ESCROW_CONTRACT_ID, MARKETPLACE_ID, ORDER_ID } from './search-attributes.ts';
 import { type Worded, localSteps, steps } from './worded.ts';
 
@@ -139,10 +140,10 @@ function listen(
   for (const repair of REPAIRS) {
     if (repair === 'payout_to') continue;
     setHandler(repairUpdates[repair], (request) => driver.repair(repair, request), {
-      validator: (_request: RepairRequest) => driver.demand(repair),
+      validator: (request: RepairRequest) => driver.demand(repair, request),
     });
   }
-  setHandler(repairUpdates.payout_to, async ({ approval_id = '' }: RepairRequest) => {
+  const approved = async ({ approval_id = '' }: RepairRequest): Promise<void> => {
     try {
       await db.takeSurplusApproval({ escrow_id, approval_id });
     } catch (error) {
@@ -150,7 +151,8 @@ function listen(
       throw asRefusal(error) ?? error;
     }
     life.woken = true;
-  });
+  };
+  setHandler(repairUpdates.payout_to, approved, { validator: (request) => demandRequest('payout_to', request) });
 }
 
 function activitiesOf(prefix: string) {

@@ -125,14 +125,15 @@ test('what another run has signed is not given up: it is found out, and driven o
   const { id } = await createOrder(api, buyer, seller);
   await verb(api, id, 'reserve');
   await stack.fault({ name: 'xdr_wrong_destination', match: { path: 'deployer' } });
-  const asked = stack.client.workflow
-    .getHandle(`order/${id}`)
-    .executeUpdate(escrowUpdate, { args: [{ ...origin(), reason: null }] });
+  const handle = stack.client.workflow.getHandle(`order/${id}`);
+  const asked = handle.executeUpdate(escrowUpdate, { args: [{ ...origin(), reason: null }] });
   const parked = await eventually(async () => {
     const order = await getOrder(api, id);
     return order.operation?.status === 'PARKED' ? order : null;
   }, PATIENCE);
-  expect(parked.attention?.allowed_repairs).toContain('give_up');
+  expect(parked.attention?.allowed_repairs).toEqual(['retry', 'adopt', 'give_up']);
+  // As from the Temporal UI, without what it needs: refused, and the workflow's task does not fail over it.
+  await expect(handle.executeUpdate('adopt')).rejects.toMatchObject({ cause: { type: 'VALIDATION_ERROR' } });
   await stack.calm();
   await withDeps(stack, stack.client, (deps) => {
     const intent = { kind: 'DEPLOY_ESCROW', orderId: id } as const;
