@@ -179,17 +179,16 @@ test('what two persons approved is carried out also when nobody lived to tell', 
   const matter = await parked(`/orders/${order.id}`);
   await payoutTo(alice, matter, outside.address);
   await withDeps(stack, stack.client, async (deps) => {
-    const by = { key: 'key_bob', person: 'bob' };
-    const proposal = {
-      attentionId: matter.id,
-      action: 'payout_to',
-      address: outside.address,
-      reason: null,
-      by,
-    } as const;
-    const approval = await inTransaction(deps.orm, (trx) => proposeOrApprove(trx, proposal));
-    const taken = { order_id: order.id, approval_id: approval?.approval_id ?? '' };
-    await asActivity(orderWorkflowId(order.id), 1, () => createOrderParking(deps).divertPayout(taken));
+    const said = { attentionId: matter.id, action: 'payout_to', address: outside.address, reason: null } as const;
+    const by = (person: string) => ({ ...said, by: { key: `key_${person}`, person } });
+    const say = (person: string) => inTransaction(deps.orm, (trx) => proposeOrApprove(trx, by(person)));
+    const take = (approval: Awaited<ReturnType<typeof say>>) => {
+      const taken = { order_id: order.id, approval_id: approval?.approval_id ?? '' };
+      return asActivity(orderWorkflowId(order.id), 1, () => createOrderParking(deps).divertPayout(taken));
+    };
+    // Whatever a workflow is told: what one person said alone is not carried out.
+    await expect(take(await say('alice'))).rejects.toMatchObject({ type: 'INVALID_STATE' });
+    await take(await say('bob'));
   });
   await reconcileNow(stack, stack.client);
   await untilStatus(api, order.id, 'CLOSED');

@@ -1,10 +1,20 @@
 /** Lives of orders. */
 import { randomUUID } from 'node:crypto';
 import { orderWorkflowId } from '../../domain/workflow-ids.ts';
-import { createOrder, deposit, getOrder, insist, readyUser, untilStatus, verb } from '../support/flows.ts';
+import {
+  createOrder,
+  deposit,
+  driveToProgress,
+  getOrder,
+  insist,
+  readyUser,
+  untilStatus,
+  verb,
+} from '../support/flows.ts';
 import { createOwnWallet, ownUser } from '../support/own-wallet.ts';
 import type { Call } from '../support/stack.ts';
 import { eventually } from '../support/wait.ts';
+import { agree } from './payments.ts';
 import {
   EVIDENCE,
   PATIENCE,
@@ -245,6 +255,19 @@ async function signedByBuyer({ api, stack }: Scene): Promise<string> {
   return release(api, id);
 }
 
+/** The seller's account is frozen: two persons decide who is paid, and the release becomes a resolution. */
+async function paidElsewhere(scene: Scene): Promise<string> {
+  const { api, control } = scene;
+  const [buyer, seller] = await parties(api, '30');
+  const { id } = await createOrder(api, buyer, seller);
+  await driveToProgress(api, id);
+  await control('POST', '/control/freeze', { address: seller.wallet.address });
+  await verb(api, id, 'resolution/release');
+  await agree(scene, { id: await parked(api, id) }, (await readyUser(api)).wallet.address ?? '');
+  await untilStatus(api, id, 'CLOSED');
+  return orderWorkflowId(id);
+}
+
 export const ORDERS: Scenarios = {
   'order-released': released,
   'order-automatic': automatic,
@@ -262,6 +285,7 @@ export const ORDERS: Scenarios = {
   'order-funding-compensated': fundingCompensated,
   'order-parked-retried': parkedAndRetried,
   'order-parked-given-up': parkedAndGivenUp,
+  'order-payout-to': paidElsewhere,
   'order-resumed': resumed,
   'order-signed-by-buyer': signedByBuyer,
 };

@@ -17,9 +17,17 @@ async function asked(api: Call, meanwhile: () => Promise<unknown> = async () => 
 }
 
 /** A key of the marketplace that names a person. */
-export async function person(scene: Scene, api: Call, name: string): Promise<Call> {
+async function person(scene: Scene, api: Call, name: string): Promise<Call> {
   const request = { name, person: name, scopes: ['read', 'write', 'support'] };
   return scene.call((await api<{ api_key: string }>('POST', '/auth/api-keys', request)).body.api_key);
+}
+
+/** Two persons say who is paid, about one matter. */
+export async function agree(scene: Scene, { id }: { readonly id: string }, address: string): Promise<void> {
+  for (const name of ['ann', 'bob']) {
+    const by = await person(scene, scene.api, name);
+    await by('POST', `/attention/${id}/repair`, { action: 'payout_to', address, reason: 'it is his' });
+  }
 }
 
 async function withdrawn({ api }: Scene): Promise<string> {

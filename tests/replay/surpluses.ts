@@ -5,7 +5,7 @@ import { getOrder, verb } from '../support/flows.ts';
 import type { Call } from '../support/stack.ts';
 import { createStranger } from '../support/stranger.ts';
 import { eventually } from '../support/wait.ts';
-import { person } from './payments.ts';
+import { agree } from './payments.ts';
 import { PATIENCE, type Scenarios, type Scene, delivered, deployedOrder, repair, runningOrder } from './scene.ts';
 
 type Stranger = Awaited<ReturnType<typeof createStranger>>;
@@ -27,13 +27,6 @@ const matterOf = (api: Call, orderId: string, reason: string, before: string | n
     const { data } = (await api<{ data: AttentionResource[] }>('GET', `/attention?reason=${reason}`)).body;
     return data.find(({ id, resource }) => resource.id === orderId && id !== before);
   }, PATIENCE);
-
-async function agree(scene: Scene, { id }: AttentionResource, address: string): Promise<void> {
-  for (const name of ['ann', 'bob']) {
-    const by = await person(scene, scene.api, name);
-    await by('POST', `/attention/${id}/repair`, { action: 'payout_to', address, reason: 'it is his' });
-  }
-}
 
 const untilOver = ({ client }: Scene, escrowId: string) =>
   eventually(
