@@ -43,7 +43,7 @@ async function oneAfterTheOther(
   orderId: string,
   change: (trx: Sql) => Promise<unknown>,
 ): Promise<[OrderRow, OrderRow]> {
-  let second: Promise<OrderRow> | null = null;
+  let second: Promise<OrderRow | null> = Promise.resolve(null);
   const waits = async (): Promise<boolean> => {
     const { rows } = await sql<{ n: number }>`
       select count(*)::int as n from pg_stat_activity
@@ -57,8 +57,9 @@ async function oneAfterTheOther(
     await change(trx);
     return lockOrder(trx, orderId);
   });
-  if (second === null) throw new Error('nobody came');
-  return [first, await second];
+  const later = await second;
+  if (later === null) throw new Error('nobody came');
+  return [first, later];
 }
 
 test.each([
