@@ -47,6 +47,7 @@ export interface ParkedState {
 }
 
 export interface Walk {
+  readonly name: string;
   readonly after: readonly string[];
   readonly fields?: Body;
   readonly disputed?: true;
@@ -67,6 +68,7 @@ const RESOLVING = { status: 'RESOLVING', allowed: [] };
 const GOES_ON = { status: 'IN_PROGRESS', allowed: RELEASABLE };
 
 const TO_RELEASE: Walk = {
+  name: 'an order that is released',
   after: ['reserve'],
   states: [
     {
@@ -119,6 +121,7 @@ const TO_RELEASE: Walk = {
 };
 
 const TO_REFUND: Walk = {
+  name: 'an order that is refunded',
   after: TO_ESCROW,
   states: [
     {
@@ -163,6 +166,7 @@ const TO_REFUND: Walk = {
 };
 
 const BY_MILESTONES: Walk = {
+  name: 'an order with milestones',
   after: TO_ESCROW,
   fields: { milestones: TWO_MILESTONES },
   states: [
@@ -205,6 +209,7 @@ const BY_MILESTONES: Walk = {
 };
 
 const DECIDED: Walk = {
+  name: 'a dispute that is decided for the seller',
   after: TO_PROGRESS,
   disputed: true,
   states: [
@@ -235,6 +240,7 @@ const DECIDED: Walk = {
 };
 
 const SHARED: Walk = {
+  name: 'a dispute that is split',
   after: TO_PROGRESS,
   disputed: true,
   states: [

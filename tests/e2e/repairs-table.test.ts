@@ -143,7 +143,7 @@ async function tryOut(here: Here, state: ParkedState, next: ParkedState | undefi
 }
 
 /** Every state of a walk, one after the other; a state that goes wrong takes the ones after it along. */
-function begin({ after, fields, disputed, states }: Walk): void {
+function begin({ name, after, fields, disputed, states }: Walk): void {
   let last: Promise<unknown> = (async (): Promise<Here> => {
     const place = await placeOrder(stack, after, fields);
     return { place, path: disputed === true ? await dispute(place) : `/orders/${place.orderId}`, mend: null };
@@ -156,13 +156,12 @@ function begin({ after, fields, disputed, states }: Walk): void {
   }
   const times = states.reduce((sum, { givenUp }) => sum + (givenUp === undefined ? 1 : 2), 0);
   ends.set(
-    nameOf(states),
+    toldOf(name),
     last.then(async () => expectTold(await start, times, disputed === true)),
   );
 }
 
-const nameOf = (states: readonly ParkedState[]): string =>
-  `${states.at(-1)?.words}: events and audit tell of all repairs`;
+const toldOf = (name: string): string => `${name}: events and audit tell of every repair`;
 
 /** Who repaired what, and why; and each time in the events of the order. */
 async function expectTold({ place, path }: Here, times: number, disputed: boolean): Promise<void> {
@@ -219,7 +218,7 @@ afterAll(async () => {
 });
 
 const NAMES = [
-  ...WALKS.flatMap(({ states }) => [...states.map(({ words }) => words), nameOf(states)]),
+  ...WALKS.flatMap(({ name, states }) => [...states.map(({ words }) => words), toldOf(name)]),
   'withdrawals: the row cannot be trusted',
   'adjustments: the row cannot be trusted',
 ];
