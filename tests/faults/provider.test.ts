@@ -5,7 +5,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { Client, Connection } from '@temporalio/client';
 import { repairUpdates } from '../../workflows/messages.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
@@ -27,35 +26,22 @@ import { eventually } from '../support/wait.ts';
 
 let stack: TestStack;
 let market: TestMarketplace;
-let client: Client;
 let buyer: { readonly id: string; readonly wallet: { readonly address: string | null } };
 let seller: { readonly id: string };
 
 beforeAll(async () => {
   stack = await startTestStack();
   market = await stack.createMarketplace();
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  client = new Client({ connection, namespace: stack.temporal.namespace });
   [buyer, seller] = await Promise.all([fundedUser(market.api, '1000'), readyUser(market.api)]);
 }, 120_000);
 afterEach(async () => {
-  await calm();
+  await stack.calm();
   await expectCoherent(stack);
 }, 60_000);
-afterAll(async () => {
-  await client.connection.close();
-  await stack.stop();
-});
+afterAll(() => stack.stop());
 
-const fault = async (rule: Record<string, unknown>): Promise<void> => {
-  const response = await fetch(`${stack.sandboxUrl}/control/faults`, { method: 'POST', body: JSON.stringify(rule) });
-  expect({ status: response.status, rule }).toEqual({ status: 200, rule });
-};
-const calm = () => fetch(`${stack.sandboxUrl}/control/faults`, { method: 'DELETE' });
-const fired = async (): Promise<string[]> => {
-  const response = await fetch(`${stack.sandboxUrl}/control/journal`);
-  return ((await response.json()) as { fired: { name: string }[] }).fired.map(({ name }) => name);
-};
+const fired = async (): Promise<string[]> =>
+  (await stack.control<{ fired: { name: string }[] }>('GET', '/journal')).fired.map(({ name }) => name);
 
 /** An order whose escrow is deployed: the next thing that moves money is its funding. */
 async function escrowed(): Promise<OrderBody> {
@@ -71,7 +57,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
       const { api } = market;
       const order = await escrowed();
       const before = await balance(api, buyer.id);
-      await fault({ name, match: { path: 'fund-escrow' } });
+      await stack.fault({ name, match: { path: 'fund-escrow' } });
       expect((await verb(api, order.id, 'escrow/fund')).status).toBe(202);
       const parked = await eventually(async () => {
         const now = await getOrder(api, order.id);
@@ -86,7 +72,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
       expect(await balance(api, buyer.id)).toEqual({ ...before, at: expect.any(String) });
       expect(await fired()).toContain(name);
 
-      await calm();
+      await stack.calm();
       const reason = 'the provider is itself again';
       const listed = await api<{ data: { id: string; reason: string }[] }>(
         'GET',
@@ -100,7 +86,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
         const { stdout } = await promisify(execFile)(process.execPath, ['cli/main.ts', 'retry', ...stated], { env });
         expect(stdout).toContain(`"resource_id":"${order.id}"`);
       } else if (name === 'xdr_wrong_amount')
-        await client.workflow
+        await stack.client.workflow
           .getHandle(`order/${order.id}`)
           .executeUpdate(repairUpdates.retry, { args: [{ request_id: null, actor: null, reason }] });
       else
@@ -116,7 +102,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
     const { api } = market;
     const order = await createOrder(api, buyer, seller);
     await verb(api, order.id, 'reserve');
-    await fault({ name: 'xdr_wrong_destination', match: { path: 'deployer' } });
+    await stack.fault({ name: 'xdr_wrong_destination', match: { path: 'deployer' } });
     await verb(api, order.id, 'escrow');
     const parked = await eventually(async () => {
       const now = await getOrder(api, order.id);
@@ -146,7 +132,7 @@ describe('an envelope that is not what was asked for is not signed (F18)', () =>
       operation: { verb: 'escrow', status: 'FAILED', error: { detail: expect.stringMatching(/^given up/) } },
     });
     expect(await repair({ action: 'retry' })).toMatchObject({ status: 409 });
-    await calm();
+    await stack.calm();
     expect((await verb(api, order.id, 'escrow')).body).toMatchObject({ status: 'ESCROW_FUNDING' });
   }, 180_000);
 });
@@ -169,7 +155,7 @@ describe('an outcome that is not known is found out, and funds once', () => {
       const { api } = market;
       const order = await escrowed();
       const before = await balance(api, buyer.id);
-      await fault(rule);
+      await stack.fault(rule);
       await verb(api, order.id, 'escrow/fund');
       await untilStatus(api, order.id, 'IN_PROGRESS');
       expect(await fired()).toContain(rule.name);
@@ -184,7 +170,7 @@ describe('an outcome that is not known is found out, and funds once', () => {
 test('a funding that fails in its ledger is compensated: the reservation stands, and it can be funded again', async () => {
   const { api } = market;
   const order = await escrowed();
-  await fault({ name: 'success_then_fails', count: 1, match: { fn: 'fund_escrow' } });
+  await stack.fault({ name: 'success_then_fails', count: 1, match: { fn: 'fund_escrow' } });
   const { status, body } = await verb<ProblemBody & { operation: OrderBody['operation'] }>(
     api,
     order.id,

@@ -36,17 +36,10 @@ beforeAll(async () => {
   [buyer, seller] = await Promise.all([fundedUser(market.api, '1000'), readyUser(market.api)]);
 }, 180_000);
 afterEach(async () => {
-  await control('DELETE', '/faults');
+  await stack.calm();
   await expectCoherent(stack);
 }, 90_000);
 afterAll(() => stack.stop());
-
-async function control<T>(method: string, path: string, body?: object): Promise<T> {
-  const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };
-  const response = await fetch(`${stack.sandboxUrl}/control${path}`, init);
-  if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
-  return (await response.json()) as T;
-}
 
 const rows = <T>(text: string, ...values: unknown[]): Promise<T[]> =>
   withClient(stack.databaseUrls.owner, async (owner) => (await owner.query(text, values)).rows);
@@ -71,13 +64,13 @@ test.each([
     const { api } = market;
     const order = await escrowed();
     const before = await balance(api, buyer.id);
-    await control('POST', '/faults', { name: 'timeout', match });
+    await stack.fault({ name: 'timeout', match });
     await api('POST', `/orders/${order.id}/escrow/fund`, {});
-    await eventually(async () => (await control<{ fired: unknown[] }>('GET', '/journal')).fired.length > 0, {
+    await eventually(async () => (await stack.control<{ fired: unknown[] }>('GET', '/journal')).fired.length > 0, {
       timeoutMs: 120_000,
     });
     await stack.killWorker();
-    await control('DELETE', '/faults');
+    await stack.calm();
     await stack.startWorker();
     await untilStatus(api, order.id, 'IN_PROGRESS');
     const after = await balance(api, buyer.id);
@@ -96,8 +89,8 @@ test('a funding that the network passes over bids more until it gets in', async 
   const { api } = market;
   const order = await escrowed();
   // It begins with the submission, and lasts long enough for the slowest machine to bid again.
-  await control('POST', '/clock', { ledger_ms: 500 });
-  await control('POST', '/faults', { name: 'fee_surge', fee: 50_000, ledgers: 64, match: { body: 'sendTransaction' } });
+  await stack.control('POST', '/clock', { ledger_ms: 500 });
+  await stack.fault({ name: 'fee_surge', fee: 50_000, ledgers: 64, match: { body: 'sendTransaction' } });
   await api('POST', `/orders/${order.id}/escrow/fund`, {});
   await untilStatus(api, order.id, 'IN_PROGRESS');
   const envelopes = await rows<{ n: number; fee: string }>(
@@ -107,7 +100,7 @@ test('a funding that the network passes over bids more until it gets in', async 
     order.id,
   );
   expect(envelopes).toEqual([{ n: 2, fee: expect.stringMatching(/^[1-9]\d*$/) }]);
-  await control('POST', '/clock', { ledger_ms: 100 });
+  await stack.control('POST', '/clock', { ledger_ms: 100 });
 }, 240_000);
 
 test.each([
@@ -167,7 +160,7 @@ test('an order whose time is over is closed though its workflow was lost', async
 test('a step that a dying worker began on the row, unheard of in the history, is taken up', async () => {
   const { api } = market;
   // The seller's wallet cannot be created: the order waits for it, its money reserved.
-  await control('POST', '/faults', { name: 'try_again_later' });
+  await stack.fault({ name: 'try_again_later' });
   const { body: late } = await api<{ id: string }>('POST', '/users', { external_user_id: `u-${randomUUID()}` });
   const order = await createOrder(api, buyer, late, { auto: true });
   await eventually(async () => (await getOrder(api, order.id)).waiting_for === 'WALLET', { timeoutMs: 120_000 });
@@ -185,7 +178,7 @@ test('a step that a dying worker began on the row, unheard of in the history, is
       createOrderActivities(deps).beginOperation({ order_id: order.id, verb: 'escrow', ...operation }),
     ),
   );
-  await control('DELETE', '/faults');
+  await stack.calm();
   await stack.startWorker();
   await stack.client.workflow.getHandle(workflowId).signal(orderWakeSignal, { cause: 'WALLET' });
   expect(await untilStatus(api, order.id, 'IN_PROGRESS')).toMatchObject({ attention: null });
