@@ -12,20 +12,12 @@ import {
   createSigningActivities,
 } from '../../activities/index.ts';
 import { findUnaccounted } from '../../activities/chain/unaccounted.ts';
-import { resolveTarget } from '../../activities/chain/target.ts';
-import { toWire } from '../../activities/payments/wire.ts';
-import { withWalletKeys } from '../../activities/signing/keys.ts';
-import { signingKey } from '../../activities/signing/sign.ts';
-import { createWalletActivities } from '../../activities/wallets/index.ts';
 import { balance } from '../../db/ledger/statement.ts';
 import { pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { Intent } from '../../domain/intents.ts';
-import { INCLUSION_FEE_BID } from '../../domain/limits.ts';
 import type { OrderVerb } from '../../domain/statuses.ts';
 import { paymentWorkflowId } from '../../domain/workflow-ids.ts';
-import { feeBump, hashes, signEnvelope } from '../../providers/chain/envelope.ts';
-import { createDirect } from '../../providers/escrow/direct.ts';
 import { asActivity } from '../support/activity.ts';
 import {
   type ChainWorld,
@@ -36,6 +28,7 @@ import {
   startChainWorld,
   stepOf,
 } from '../support/chain-world.ts';
+import { type Sent, landUnknown as landUnknownIn, seenByStreams as seenByStreamsOf } from '../support/unknown.ts';
 
 let world: ChainWorld;
 beforeAll(async () => {
@@ -46,32 +39,8 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 afterEach(() => world.expectSettled());
 
-interface Sent {
-  /** of the inner transaction */
-  readonly hash: string;
-  readonly outer: string;
-}
-
-/** The step's transaction in a ledger, and no row that knows it: as after the rows were restored. */
-const landUnknown = (step: Step, prepared?: string): Promise<Sent> =>
-  asActivity(step.workflowId, 1, () => land(step, prepared));
-
-async function land({ workflowId, step, intent }: Step, prepared: string | undefined): Promise<Sent> {
-  const { rpc, contracts, network, ...others } = world.process.deps;
-  const { passphrase } = network;
-  // Whoever sent it built it himself: no provider's index has heard of it.
-  const gateway = createDirect({ rpc, networkPassphrase: passphrase, contracts });
-  const deps = { ...others, rpc, contracts, network, gateway };
-  const target = await resolveTarget(deps, intent, `${workflowId}/${step}`);
-  if (target === null || deps.sponsor === null) throw new Error('every wallet is ready');
-  const payer = signingKey(deps.sponsor);
-  const unsigned = prepared ?? (await target.build());
-  const inner = await withWalletKeys(deps, target.signatories, (keys) => signEnvelope(unsigned, passphrase, keys));
-  const { envelope, hash: outer } = feeBump(inner, passphrase, payer, { maxFeePerOp: INCLUSION_FEE_BID });
-  expect(await deps.rpc.submit(envelope)).toEqual({ status: 'PENDING' });
-  world.sandbox.core.closeLedger();
-  return { hash: hashes(inner, passphrase).hash, outer };
-}
+const landUnknown = (step: Step, prepared?: string): Promise<Sent> => landUnknownIn(world, step, prepared);
+const seenByStreams = (orderId: string | null, sent: Sent): Promise<void> => seenByStreamsOf(world, orderId, sent);
 
 const adopt = ({ workflowId, ...part }: Step, transaction_hash: string, parts: readonly Step[] = []) =>
   asActivity(workflowId, 9, () =>
@@ -94,25 +63,6 @@ async function refusal(adopting: Promise<void>): Promise<{ type: unknown; pointe
   throw new Error('it was adopted');
 }
 const WRONG = { type: 'VALIDATION_ERROR', pointer: '/transaction_hash' };
-
-/** What the streams of wallets and contracts make of a transaction that no row knows. */
-async function seenByStreams(orderId: string | null, { outer }: Sent): Promise<void> {
-  const { deps } = world.process;
-  const landed = await deps.rpc.transaction(outer);
-  if (landed.status !== 'LANDED') throw new Error('it has landed');
-  const addresses = landed.movements.flatMap(({ from, to }) => [from, to]);
-  const wallets = await world.rows<{ id: string }>(
-    "select id from wallets where address = any($1) and kind in ('USER', 'FEE')",
-    addresses,
-  );
-  const page = { movements: landed.movements.map(toWire), cursor: '0' };
-  for (const { id } of wallets)
-    await asActivity(`wallet/${id}`, 1, () => createWalletActivities(deps).recordMovements({ wallet_id: id, page }));
-  if (orderId === null) return;
-  await asActivity(`order/${orderId}`, 1, () =>
-    createOrderActivities(deps).bookForeignTransaction({ order_id: orderId, transaction_hash: outer }),
-  );
-}
 
 const orderOf = async (id: string) => {
   const [order] = await world.rows<{ status: string; final_status: string | null; contract_id: string | null }>(
