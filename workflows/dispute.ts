@@ -79,7 +79,8 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
     const wait = life.dueInMs();
     const changed = () => life.woken || current().status === 'RESOLVING' || isDisputeOver(current().status);
     if (wait === null) await condition(changed);
-    else if (!(await condition(changed, wait, { summary: 'nobody decided in time' }))) await atDeadline();
+    else if (!(await condition(changed, wait, { summary: 'nobody decided in time' })))
+      await atDeadline(dispute_id, { db, life, load });
     life.woken = false;
   }
   await compensation.tellOrder({ dispute_id, order_id: current().order_id });
@@ -104,20 +105,20 @@ export async function dispute({ dispute_id, task_queue_prefix }: DisputeInput): 
       else await fail(dead);
     }
   }
+}
 
-  /** Nobody decided in time: the order's default applies. */
-  async function atDeadline(): Promise<void> {
-    const request = { dispute_id, operation_id: `op_${uuid4()}`, request_id: null, actor: null };
-    try {
-      settled(await db.beginDefault(request));
-    } catch (error) {
-      const refusal = asRefusal(error);
-      if (refusal === null) throw error;
-      // Who resumes the marketplace tells; unless that was just now.
-      const waits = refusal.type === 'MARKETPLACE_PAUSED' && !life.woken;
-      life.retryDeadline(waits ? Number.POSITIVE_INFINITY : DEADLINE_RETRY_MS);
-      if (refusal.type === 'INVALID_STATE') await load();
-    }
+/** Nobody decided in time: the order's default applies. */
+async function atDeadline(dispute_id: string, { db, life, load }: Omit<Listening, 'driver'>): Promise<void> {
+  const request = { dispute_id, operation_id: `op_${uuid4()}`, request_id: null, actor: null };
+  try {
+    life.settled(await db.beginDefault(request));
+  } catch (error) {
+    const refusal = asRefusal(error);
+    if (refusal === null) throw error;
+    // Who resumes the marketplace tells; unless that was just now.
+    const waits = refusal.type === 'MARKETPLACE_PAUSED' && !life.woken;
+    life.retryDeadline(waits ? Number.POSITIVE_INFINITY : DEADLINE_RETRY_MS);
+    if (refusal.type === 'INVALID_STATE') await load();
   }
 }
 

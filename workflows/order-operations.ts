@@ -25,22 +25,7 @@ export type OrderOperations = ReturnType<typeof createOrderOperations>;
 /** @param publish gets the row's state after every step */
 export function createOrderOperations(input: OrderInput, publish: (state: OrderState) => void) {
   const { order_id } = input;
-  // Short database work inside updates: a third fewer events than normal activities. Every effect is keyed.
-  const db = localSteps<OrderActivities>({
-    startToCloseTimeout: '10s',
-    retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
-  });
-  const compensation = steps<OrderActivities>({
-    taskQueue: `${input.task_queue_prefix}orders`,
-    startToCloseTimeout: '10s',
-    retry: { initialInterval: '500ms', maximumInterval: '20s' },
-  });
-  const { reserveOwnFunds } = proxyActivities<ChainActivities>({
-    taskQueue: `${input.task_queue_prefix}chain`,
-    summary: "look into the buyer's own wallet",
-    startToCloseTimeout: '10s',
-    retry: { initialInterval: '250ms', maximumInterval: '20s' },
-  });
+  const { db, compensation, chainLook } = activitiesOf(input);
   const show = createVisibility();
   let last: OrderState | null = null;
   let hash: string | null = null;
@@ -86,7 +71,7 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
     reserve: async (request: OperationRequest) => {
       const wanted = { order_id, ...operationOf(request) };
       const answer = await db.reserveFunds(wanted);
-      settled('ask_chain' in answer ? await reserveOwnFunds(wanted) : answer);
+      settled('ask_chain' in answer ? await chainLook.reserveOwnFunds(wanted) : answer);
     },
     cancel: async (request: OperationRequest) => settled(await db.cancelOrder({ order_id, ...operationOf(request) })),
     extend: async ({ deadline, due_at, ...request }: ExtendRequest & OperationRequest) =>
@@ -104,6 +89,28 @@ export function createOrderOperations(input: OrderInput, publish: (state: OrderS
       await compensation.bookForeignTransaction({ order_id, transaction_hash });
     },
     repairs: chain.repairs,
+  };
+}
+
+function activitiesOf({ task_queue_prefix }: OrderInput) {
+  return {
+    // Short database work inside updates: a third fewer events than normal activities. Every effect is keyed.
+    db: localSteps<OrderActivities>({
+      startToCloseTimeout: '10s',
+      retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '5s' },
+    }),
+    // What an operator is to see by name.
+    compensation: steps<OrderActivities>({
+      taskQueue: `${task_queue_prefix}orders`,
+      startToCloseTimeout: '10s',
+      retry: { initialInterval: '500ms', maximumInterval: '20s' },
+    }),
+    chainLook: proxyActivities<ChainActivities>({
+      taskQueue: `${task_queue_prefix}chain`,
+      summary: "look into the buyer's own wallet",
+      startToCloseTimeout: '10s',
+      retry: { initialInterval: '250ms', maximumInterval: '20s' },
+    }),
   };
 }
 
