@@ -53,6 +53,7 @@ export async function run(): Promise<void> {
     const idle = await observe(bench, () => delay(IDLE_MS));
     const figures: Record<string, Figures> = {};
     const moduleOf = await moduleFinder();
+    if (process.argv.includes('--statements')) list('worker, idle, per second:', idle.worker, idle.ms / 1_000);
     for (const [kind, { live, orders }] of Object.entries(KINDS)) {
       const lives: Lived[] = [];
       const busy = await observe(bench, async () => {
@@ -148,17 +149,23 @@ function listStatements(
     const module = moduleOf(statement);
     byModule.set(module, (byModule.get(module) ?? 0) + count);
   }
-  const line = ([name, count]: [string, number]): string => `${String(per(count, orders)).padStart(6)}  ${name}`;
-  const listed = (counts: Iterable<[string, number]>): string[] =>
-    [...counts].toSorted(([, one], [, other]) => other - one).map(line);
-  console.log([`${kind}: statements of the worker per order, by module`, ...listed(byModule)].join('\n'));
+  list(`${kind}: statements of the worker per order, by module`, byModule, orders);
   if (!process.argv.includes('--statements')) return;
   const ofApi = [...busy.api].filter(([statement]) => isOwn(idle.api, statement));
   const shared = [...busy.worker].filter(([statement]) => !idle.worker.has(statement) && SHARED.test(statement));
-  const short = (counts: [string, number][]): [string, number][] =>
-    counts.map(([statement, count]) => [`${moduleOf(statement)}: ${statement.slice(0, 150)}`, count]);
   const parts = { worker: own, 'relay, reader, wallets': shared, API: ofApi };
-  for (const [name, counts] of Object.entries(parts)) console.log([`${name}:`, ...listed(short(counts))].join('\n'));
+  for (const [name, counts] of Object.entries(parts))
+    list(
+      `${name}:`,
+      counts.map(([statement, count]) => [`${moduleOf(statement)}: ${statement.slice(0, 150)}`, count]),
+      orders,
+    );
+}
+
+/** Most frequent first. */
+function list(title: string, counts: Iterable<readonly [string, number]>, by: number): void {
+  const sorted = [...counts].toSorted(([, one], [, other]) => other - one);
+  console.log([title, ...sorted.map(([name, count]) => `${String(per(count, by)).padStart(6)}  ${name}`)].join('\n'));
 }
 
 interface LedgersWaited {
