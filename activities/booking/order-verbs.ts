@@ -36,7 +36,8 @@ export function createOrderVerbs(deps: Deps) {
     async createOrder(request: CreateOrder): Promise<OrderState> {
       return inTransaction(orm, async (trx) => {
         const inserted = await insertOrder(trx, request);
-        const order = await lockOrder(trx, request.order_id);
+        // Nobody else knows a row that was inserted just now.
+        const order = await (inserted ? readOrder : lockOrder)(trx, request.order_id);
         if (inserted) {
           const sellers = (request.milestones ?? []).map(({ seller_id }) => seller_id);
           await demandOpenWallets(trx, [request.buyer_id, request.seller_id, ...sellers]);

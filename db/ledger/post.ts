@@ -4,7 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 
-/** The connection of the caller's open transaction: `em.getKysely()` inside `em.transactional`. */
+/** The connection of the caller's open transaction: see `inTransaction`. */
 export type Sql = Parameters<RawBuilder<unknown>['execute']>[0];
 
 export type AccountKind =
