@@ -9,7 +9,7 @@ import type { UnpaidPayee } from '../domain/repairs.ts';
 import type { ApiDeps } from './deps.ts';
 import { unpayable } from './destination.ts';
 
-export type AddressDeps = Pick<ApiDeps, 'orm' | 'chainDestination'> & {
+type AddressDeps = Pick<ApiDeps, 'orm' | 'chainDestination'> & {
   readonly config: Pick<ApiDeps['config'], 'assets'>;
 };
 

@@ -38,7 +38,7 @@ const TIMEOUT_MS = 30_000;
 const ACTOR = 'command';
 
 /** Open items that allow the repair: of this attention item or resource, or with this reason. */
-export async function parkedFor(
+async function parkedFor(
   db: Sql,
   action: string,
   of: { readonly id: string | null; readonly reason: string | null },

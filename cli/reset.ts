@@ -27,7 +27,7 @@ export interface ResetOptions extends ServiceOptions {
   readonly dryRun?: boolean;
 }
 
-export interface Reset {
+interface Reset {
   readonly workflow_id: string;
   readonly run_id: string;
   readonly point: QuietPoint;

@@ -14,7 +14,7 @@ import { TASK_QUEUES } from '../domain/workflow-ids.ts';
 /** `signing` is needed by workers that serve that queue, `migrate` by the migration command, `serving` by API and workers. */
 export type NeededBy = 'serving' | 'signing' | 'migrate';
 
-export interface Variable<T extends z.ZodType = z.ZodType> {
+interface Variable<T extends z.ZodType = z.ZodType> {
   readonly schema: T;
   readonly meaning: string;
   readonly example: string;

@@ -9,7 +9,7 @@ import type { Sql } from './sql.ts';
 const compress = promisify(gzip);
 const expand = promisify(gunzip);
 
-export interface HistoryCopy {
+interface HistoryCopy {
   readonly workflowId: string;
   readonly runId: string;
   readonly reason: HistoryReason;
@@ -30,7 +30,7 @@ export async function saveHistory(db: Sql, copy: HistoryCopy): Promise<void> {
       events = excluded.events, history = excluded.history, stored_at = excluded.stored_at`.execute(db);
 }
 
-export interface StoredHistory {
+interface StoredHistory {
   readonly runId: string;
   readonly events: number;
   /** ISO */

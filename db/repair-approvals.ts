@@ -10,7 +10,7 @@ import { type UnpaidPayee, payeeOf } from '../domain/repairs.ts';
 import type { PartyName } from '../domain/statuses.ts';
 import type { Sql } from './sql.ts';
 
-export interface Proposal {
+interface Proposal {
   readonly attentionId: string;
   readonly action: 'payout_to';
   /** who is to be paid: G… */

@@ -1,7 +1,7 @@
 /** Ids: a readable prefix and a time-sortable random part; and the ids of workflows. */
 import { typeid } from 'typeid-js';
 
-export const ID_PREFIXES = {
+const ID_PREFIXES = {
   marketplace: 'mkt',
   apiKey: 'key',
   user: 'usr',

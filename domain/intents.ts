@@ -46,8 +46,6 @@ export type EscrowIntent = Extract<Intent, { readonly orderId: string }>;
 /** What changes a wallet on chain without moving money. */
 export type WalletCareIntent = Extract<Intent, { readonly walletId: string }>;
 
-export type IntentKind = Intent['kind'];
-
 /** In words, for the operator who looks at the workflow's history. */
 export function intentSummary(intent: Intent): string {
   switch (intent.kind) {

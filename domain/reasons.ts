@@ -43,9 +43,9 @@ export type Reason = (typeof REASONS)[number];
  * `refused` nothing changed, the caller is told · `wait` repeated with back-off for ever · `dead` proved that it did not
  * happen: compensated · `operator` parked, because a retry cannot help.
  */
-export type RetryClass = 'refused' | 'wait' | 'dead' | 'operator';
+type RetryClass = 'refused' | 'wait' | 'dead' | 'operator';
 
-export interface ReasonRow {
+interface ReasonRow {
   readonly status: number;
   readonly retryable: boolean;
   readonly retry: RetryClass;

@@ -35,7 +35,7 @@ export interface Dead {
   readonly transaction_hash: string | null;
 }
 
-export interface Parking {
+interface Parking {
   readonly operation_id: string;
   readonly reason: Reason;
   readonly message: string;
@@ -45,7 +45,7 @@ export interface Parking {
   readonly repairs: readonly Repair[];
 }
 
-export interface DriverContext {
+interface DriverContext {
   readonly task_queue_prefix: string;
   readonly control?: StepControl;
   /** where users' own signatures arrive */
@@ -63,7 +63,7 @@ export interface DriverContext {
 }
 
 /** Repairs that do something themselves, besides taking the step up again. */
-export type CarriedOut = Extract<Repair, 'adopt' | 'payout_to'>;
+type CarriedOut = Extract<Repair, 'adopt' | 'payout_to'>;
 
 /** What waits for a repair. */
 export interface Parked {

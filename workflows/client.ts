@@ -100,7 +100,7 @@ export interface WorkflowClient extends DisputeCalls, PaymentCalls, RepairCalls,
   close(): Promise<void>;
 }
 
-export interface WorkflowClientOptions {
+interface WorkflowClientOptions {
   readonly address: string;
   readonly namespace: string;
   readonly taskQueuePrefix: string;

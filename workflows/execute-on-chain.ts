@@ -9,7 +9,7 @@ import type { OrderState } from '../domain/order/shapes.ts';
 import type { StepControl } from './step-control.ts';
 import { type SignatureDesk, signedByUser, watchRequest } from './user-signature.ts';
 
-export interface ChainStep {
+interface ChainStep {
   readonly intent: Intent;
   /** stable name within the workflow: with the workflow id it is the key under which the transaction is found again */
   readonly step: string;
@@ -74,7 +74,7 @@ export async function executeOnChain(step: ChainStep): Promise<ChainOutcome> {
 }
 
 /** The activities of one step; each is repeated until it succeeds or refuses. */
-export interface ChainStepActivities {
+interface ChainStepActivities {
   prepare(): ReturnType<ChainActivities['prepareTransaction']>;
   sign(transactionId: string): ReturnType<SigningActivities['signTransaction']>;
   settle(transactionId: string): ReturnType<ChainActivities['settleTransaction']>;

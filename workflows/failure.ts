@@ -2,7 +2,7 @@
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure } from '@temporalio/workflow';
 
 /** A failed local activity arrives bare, a normal one wrapped: the failure that says what happened. */
-export function rootFailure(error: unknown): unknown {
+function rootFailure(error: unknown): unknown {
   let root = error;
   while ((root instanceof ActivityFailure || root instanceof ChildWorkflowFailure) && root.cause !== undefined) {
     root = root.cause;

@@ -11,7 +11,6 @@ import type {
   DisputeDecision,
   DisputeReason,
   EvidenceType,
-  OrderVerb,
   PartyName,
   PaymentKind,
   PaymentProviderName,
@@ -115,9 +114,6 @@ export const foreignTransactionSignal = defineSignal<[{ readonly transaction_has
 
 /** A dispute of the order is over: take over what became of it. */
 export const disputeSettledSignal = defineSignal<[{ readonly dispute_id: string }]>('dispute_settled');
-
-/** Verbs that drive the order's workflow; a dispute brings more along. */
-export type DrivenVerb = Exclude<OrderVerb, 'dispute'>;
 
 /** What the workflow of a dispute starts with: its row exists. */
 export interface DisputeInput {

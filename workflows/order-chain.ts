@@ -89,7 +89,7 @@ export interface ChainOperations {
   readonly control: StepControl;
 }
 
-export interface ChainOperationContext {
+interface ChainOperationContext {
   readonly input: OrderInput;
   /** local activities: they run within the workflow task */
   readonly db: Worded<OrderActivities>;

@@ -4,7 +4,7 @@
  */
 import { CancellationScope } from '@temporalio/workflow';
 
-export interface Saga {
+interface Saga {
   undoWith(undo: () => Promise<unknown>): void;
   compensate(): Promise<void>;
 }

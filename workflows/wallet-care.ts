@@ -10,7 +10,7 @@ import { localSteps } from './worded.ts';
 /** Orders wait for a trustline: before deploys, behind payouts. */
 const PRIORITY = 3;
 
-export interface WalletCare {
+interface WalletCare {
   /** Who asks while one runs gets its outcome. @throws ApplicationFailure INVALID_STATE, TRANSACTION_FAILED: it stays open */
   close(): Promise<WalletClosed>;
   /** Adds the trustlines that are missing; one that cannot be added becomes an attention item. Never throws a refusal. */

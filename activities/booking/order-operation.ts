@@ -30,7 +30,7 @@ import {
 } from './order-row.ts';
 import { voidFundingOf } from './void-funding.ts';
 
-export interface BeginInput extends OperationInput {
+interface BeginInput extends OperationInput {
   readonly verb: OrderVerb;
   /** absent or null: every part that can take the verb */
   readonly milestone_refs?: readonly string[] | null;

@@ -20,7 +20,7 @@ import { type OrderRow, type Part, correlation, escrowOf } from './order-row.ts'
 import { balanceEvent } from './order-verbs.ts';
 import { type PaidOut, recipients } from './recipients.ts';
 
-export interface Payout {
+interface Payout {
   readonly part: Part;
   readonly outcome: 'RELEASED' | 'REFUNDED' | 'SPLIT';
   readonly settlements: readonly SettlementView[];

@@ -24,7 +24,7 @@ import { movedBy, movedInTheNameOf } from './misread.ts';
 import { type StoredTransaction, latestAttempt, transactionById } from './store.ts';
 import { settleKnown } from './unaccounted.ts';
 
-export interface AdoptInput {
+interface AdoptInput {
   /** the parked operation's transactions in their order: the first that is not booked is meant */
   readonly parts: readonly { readonly step: string; readonly intent: Intent }[];
   /** hex, inner or outer */

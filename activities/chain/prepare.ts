@@ -20,14 +20,14 @@ import { type Target, resolveTarget } from './target.ts';
 import { type Accounts, accountsOf, judge, unaccountedNow } from './unaccounted.ts';
 import { showWait } from './waiting.ts';
 
-export interface PrepareInput {
+interface PrepareInput {
   readonly intent: Intent;
   readonly step: string;
   readonly operation_id: string | null;
   readonly priority: number;
 }
 
-export type Prepared = { readonly transaction_id: string } | { readonly signing_request_id: string };
+type Prepared = { readonly transaction_id: string } | { readonly signing_request_id: string };
 
 /** Somebody else's transaction from the same source account has to land first: about one ledger. */
 const SOURCE_BUSY_MS = 250;

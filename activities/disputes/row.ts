@@ -92,7 +92,7 @@ export function demand({ status, operation }: DisputeRow, verb: DisputeVerb): vo
     });
 }
 
-export interface DisputePatch {
+interface DisputePatch {
   readonly status?: DisputeStatus;
   readonly parts?: readonly DisputedPart[];
   readonly assignedTo?: string;

@@ -25,7 +25,7 @@ import { signalIfOpen, signalWallet, wakeWallet } from './wake.ts';
 /** Per kind and run: the next run finds the rest. */
 const FOUND_MAX = 200;
 
-export interface ReconcileResult {
+interface ReconcileResult {
   readonly unbooked: number;
   readonly pending_without_envelope: number;
   readonly wallets_waiting: number;

@@ -47,7 +47,7 @@ async function obtain(id: string | undefined, options: ReplayOptions) {
   });
 }
 
-export async function reportOf(life: Life, verified: Verified | null): Promise<Report> {
+async function reportOf(life: Life, verified: Verified | null): Promise<Report> {
   const steps = stepsOf(life.history);
   const { calls, errors } = await replay([life]);
   const error = errors.get(life.workflowId) ?? null;
@@ -85,7 +85,7 @@ function shown(values: readonly unknown[]): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
-export function renderReport(report: Report): string[] {
+function renderReport(report: Report): string[] {
   const { workflow_id: id, kept_at: keptAt, fits, error, steps, verified } = report;
   return [
     styleText('bold', id),

@@ -12,7 +12,7 @@ const VALUE_TYPES = {
   DATETIME: { flag: 'Datetime', value: 6 },
 } as const;
 
-export interface TemporalOptions {
+interface TemporalOptions {
   readonly binary: string;
   readonly port: number;
   /** null runs without the web UI */

@@ -62,7 +62,7 @@ export async function lookAtContract(
 }
 
 /** What of the stored escrow says how far it is. */
-export function flagsOf(state: string): unknown {
+function flagsOf(state: string): unknown {
   const escrow = scValToNative(xdr.ScVal.fromXdr(state, 'base64')) as Readonly<Record<string, unknown>>;
   const milestones = Array.isArray(escrow['milestones']) ? (escrow['milestones'] as Record<string, unknown>[]) : [];
   return {

@@ -37,7 +37,7 @@ export interface Difference {
   readonly actual: string;
 }
 
-export interface ErrorSeen {
+interface ErrorSeen {
   /** where it was seen: the operation, a parked step, a waiting activity, a transaction */
   readonly at: string;
   readonly raw: string;

@@ -6,7 +6,7 @@ import type { Intent } from '../../domain/intents.ts';
 import type { EscrowWallets, StoredProblem } from '../../domain/order/shapes.ts';
 import type { Subject } from './subject.ts';
 
-export interface OperationRow {
+interface OperationRow {
   readonly id: string;
   readonly verb: string;
   readonly cause: string;

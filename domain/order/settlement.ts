@@ -5,7 +5,7 @@
 import { PROTOCOL_FEE_BPS } from '../limits.ts';
 import { bpsOf, mulDiv, splitByWeights } from '../money.ts';
 
-export type Party = 'SELLER' | 'BUYER';
+type Party = 'SELLER' | 'BUYER';
 
 /** Weights; any two that are not both zero. A refund is `{ seller: 0n, buyer: 1n }`. */
 export interface Shares {

@@ -2,7 +2,7 @@
 import type { Asset, Movement } from '../../domain/chain.ts';
 
 /** State read at one ledger. */
-export interface AtLedger<T> {
+interface AtLedger<T> {
   readonly ledger: number;
   readonly value: T;
 }

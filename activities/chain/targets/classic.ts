@@ -6,11 +6,11 @@ import type { Deps } from '../../context.ts';
 import type { Signatory, Target } from '../target.ts';
 
 /** Seconds after the latest ledger for which our own envelopes are valid. */
-export const CLASSIC_LIFETIME_S = 120;
+const CLASSIC_LIFETIME_S = 120;
 /** An envelope that lives less than this is not worth signing. */
 const LIFETIME_LEFT_S = 20;
 
-export interface ClassicPlan {
+interface ClassicPlan {
   /** address of the transaction's source account */
   readonly source: string;
   readonly marketplaceId: string | null;

@@ -17,7 +17,7 @@ import { classicTarget } from './classic.ts';
 /** While the marketplace is paused nothing is signed: looked at again after this long. */
 const PAUSED_MS = 5_000;
 
-export interface ResolvedPayment {
+interface ResolvedPayment {
   readonly row: PaymentRow;
   readonly from: Signatory;
   /** the account that is credited */
