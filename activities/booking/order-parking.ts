@@ -7,6 +7,7 @@ import type { Repair } from '../../domain/repairs.ts';
 import { takeApproval } from '../approvals.ts';
 import { insertAttention } from '../attention.ts';
 import type { Deps } from '../context.ts';
+import { refuse } from '../failure.ts';
 import { type OrderRow, changeOrder, correlation, lockOrder, orderTime, stateOf } from './order-row.ts';
 
 export function createOrderParking({ orm }: Deps) {
@@ -53,13 +54,14 @@ export function createOrderParking({ orm }: Deps) {
 
     /**
      * Two persons decided who is paid instead: the parked step is taken up again, and goes that way.
-     * @throws ApplicationFailure INVALID_STATE when they did not decide this
+     * @throws ApplicationFailure INVALID_STATE when they did not decide this; MARKETPLACE_PAUSED
      */
     divertPayout: (input: { order_id: string; approval_id: string }): Promise<OrderState> =>
       inTransaction(orm, async (trx) => {
         const parked = await lockOrder(trx, input.order_id);
         // This very call, or another one, has taken it up before.
         if (parked.operation?.status !== 'PARKED') return stateOf(parked);
+        if (parked.paused) throw refuse('MARKETPLACE_PAUSED', 'the marketplace pays nothing out now');
         await takeApproval(trx, input.approval_id, { attention_id: parked.parking?.id ?? null });
         // It says where the money goes now.
         const order = await lockOrder(trx, input.order_id);

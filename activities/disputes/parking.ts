@@ -8,6 +8,7 @@ import { disputeWorkflowId } from '../../domain/workflow-ids.ts';
 import { takeApproval } from '../approvals.ts';
 import { insertAttention } from '../attention.ts';
 import type { Deps } from '../context.ts';
+import { refuse } from '../failure.ts';
 import { type DisputeRow, changeDispute, disputeTime, lockDispute, stateOf } from './row.ts';
 
 export function createDisputeParking({ orm }: Pick<Deps, 'orm'>) {
@@ -49,13 +50,14 @@ export function createDisputeParking({ orm }: Pick<Deps, 'orm'>) {
 
     /**
      * Two persons decided who is paid instead: the parked step is taken up again, and goes that way.
-     * @throws ApplicationFailure INVALID_STATE when they did not decide this
+     * @throws ApplicationFailure INVALID_STATE when they did not decide this; MARKETPLACE_PAUSED
      */
     divertDecision: (input: { dispute_id: string; approval_id: string }): Promise<DisputeState> =>
       inTransaction(orm, async (trx) => {
         const parked = await lockDispute(trx, input.dispute_id);
         // This very call, or another one, has taken it up before.
         if (parked.operation?.status !== 'PARKED') return stateOf(parked);
+        if (parked.paused) throw refuse('MARKETPLACE_PAUSED', 'the marketplace pays nothing out now');
         await takeApproval(trx, input.approval_id, { attention_id: parked.parking?.id ?? null });
         // It says where the money goes now.
         const dispute = await lockDispute(trx, input.dispute_id);

@@ -201,7 +201,7 @@ export const ATTENTION_ROUTES = [
     body: RepairBody,
     waits: true,
     answers: { 202: AttentionSchema, 200: AttentionSchema },
-    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE', 'DESTINATION_INVALID'],
+    reasons: ['NOT_FOUND', 'VALIDATION_ERROR', 'INVALID_STATE', 'DESTINATION_INVALID', 'MARKETPLACE_PAUSED'],
     handle: repair,
   }),
 ];

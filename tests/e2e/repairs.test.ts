@@ -127,6 +127,11 @@ test('who cannot be released to is paid elsewhere, on the word of two persons', 
   for (const by of [bob, bob])
     expect((await payoutTo(by, matter, outside.address)).body.proposal?.address).toBe(outside.address);
   expect(await getOrder(api, order.id)).toMatchObject({ status: 'RELEASE_REQUESTED', operation: { status: 'PARKED' } });
+  // Approved by two; nothing is paid before the marketplace goes on.
+  await stack.api('POST', `/marketplaces/${market.id}/pause`, {});
+  const paused = await repair({ action: 'payout_to', address: outside.address });
+  expect(paused).toMatchObject({ status: 409, body: { code: 'MARKETPLACE_PAUSED', retryable: true } });
+  await stack.api('POST', `/marketplaces/${market.id}/resume`, {});
   expect((await payoutTo(alice, matter, outside.address)).status).toBe(202);
 
   const closed = await untilStatus(api, order.id, 'CLOSED');
@@ -168,6 +173,10 @@ test('a refund goes to another user’s wallet, milestone by milestone, also whe
     settlements: [{ user_id: buyer.id }, { user_id: buyer.id }],
   });
   expect(await balance(api, friend.id)).toMatchObject({ available: '24.8' });
+  // Whose wallet was paid is told, not whose money it was: he hears of his deposit only.
+  const told = (user: UserBody) => api<{ data: Body[] }>('GET', `/events?resource_id=${user.id}&type=balance.credited`);
+  expect((await told(friend)).body.data).toHaveLength(2);
+  expect((await told(buyer)).body.data).toHaveLength(1);
   expect(await balance(api, buyer.id)).toMatchObject({ total: '5', in_escrow: '0' });
 }, 180_000);
 
