@@ -3,13 +3,9 @@
  * what is dead gives back what it held; what is late changes nothing (F2, F14, F15).
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { sql } from 'kysely';
 import type { Deps } from '../../activities/context.ts';
 import { createOrderActivities } from '../../activities/index.ts';
-import { withClient } from '../../cli/stack/postgres.ts';
 import { INCLUSION_FEE_BID, INCLUSION_FEE_MAX } from '../../domain/limits.ts';
-import { pool } from '../../db/sql.ts';
-import { DEFAULT_DEADLINES } from '../../domain/order/deadlines.ts';
 import { bidOf } from '../../providers/chain/envelope.ts';
 import type { FaultRule } from '../../sandbox/faults/registry.ts';
 import {
@@ -22,7 +18,6 @@ import {
   startChainWorld,
 } from '../support/chain-world.ts';
 import { asActivity } from '../support/activity.ts';
-import { eventually } from '../support/wait.ts';
 
 let world: ChainWorld;
 beforeAll(async () => {
@@ -208,50 +203,6 @@ describe('what landed is landed', () => {
     await world.rows('update orders set amount = amount - 1 where id = $1', orderId);
     expect(await world.drive(step)).toMatchObject({ status: 'LANDED' });
     expect(await attemptsAt(step)).toMatchObject([{ attempt: 1, status: 'CONFIRMED', booked: true }]);
-  });
-});
-
-describe('the order is locked before it is booked', () => {
-  test('what somebody changed under the lock meanwhile is what the booking builds on', async () => {
-    const orderId = await world.escrowed({ deadlines: { ...DEFAULT_DEADLINES, delivery: 'P7D' } });
-    const step = fundStep(orderId);
-    const id = await signed(step);
-    const extended = '2099-01-01T00:00:00.000Z';
-    const settling = await withClient(world.ownerUrl, async (holder) => {
-      await holder.query('begin');
-      await holder.query('select from orders where id = $1 for update', [orderId]);
-      const settled = repeated((attempt) => here(step).settle(id, attempt), closeLedger);
-      // Asked as whom it waits as: others do not see what a session waits for.
-      const waiting = sql`
-        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      await eventually(async () => (await waiting.execute(pool(world.process.deps.orm))).rows.length > 0);
-      await holder.query(`update orders set due_times = due_times || '{"delivery": "${extended}"}' where id = $1`, [
-        orderId,
-      ]);
-      await holder.query('commit');
-      return { settled };
-    });
-    expect(await settling.settled).toMatchObject({ status: 'LANDED', state: { status: 'IN_PROGRESS' } });
-    expect(await world.rows("select due_times->>'delivery' as due from orders where id = $1", orderId)).toEqual([
-      { due: extended },
-    ]);
-  });
-});
-
-describe('an account that the chain knows more of than the rows do', () => {
-  test('is not used: nothing is stored, and nobody holds it', async () => {
-    const known = fundStep(await world.escrowed());
-    expect(await world.drive(known)).toMatchObject({ status: 'LANDED' });
-    const [stored] = await attemptsAt(known);
-    const step = fundStep(await world.escrowed());
-    const forget = (by: number) =>
-      world.rows('update chain_transactions set sequence = sequence - $2 where id = $1', stored?.id, by);
-    await forget(1);
-    await expect(prepared(step)).rejects.toMatchObject({ type: 'BOOKS_DIFFER', nonRetryable: true });
-    expect(await attemptsAt(step)).toEqual([]);
-    expect(await world.rows('select owner from source_leases')).toEqual([]);
-    await forget(-1);
-    expect(await world.drive(step)).toMatchObject({ status: 'LANDED' });
   });
 });
 
