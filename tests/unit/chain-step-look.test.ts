@@ -93,7 +93,8 @@ function providerOf(world: World, head: () => number, next: () => Answer): Pick<
           resultXdr: '',
           feeCharged: 100n,
           movements: [],
-          returnValue: null, envelope: '',
+          returnValue: null,
+          envelope: '',
         };
       return { status: 'ABSENT', latestLedger: latest, latestClosedAt: closedAt(latest), oldestLedger: oldest };
     },
