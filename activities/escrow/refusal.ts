@@ -6,7 +6,7 @@
 import type { ApplicationFailure } from '@temporalio/common';
 import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
-import type { EscrowCall } from '../../domain/chain.ts';
+import type { Distribution, EscrowCall } from '../../domain/chain.ts';
 import { formatAmount } from '../../domain/money.ts';
 import { distribute } from '../../domain/order/settlement.ts';
 import type { UnpaidPayee } from '../../domain/repairs.ts';
@@ -53,12 +53,12 @@ export async function explainRefusal(
   if (unfit !== null) return notAccepted(unfit);
   const unusable = await unusableTrustline(deps, resolved.escrow.asset, holdersOf(deps, resolved));
   if (unusable !== null) {
-    const { address, frozen } = unusable;
-    // A missing trustline of a wallet of ours is ours to give; a frozen one is its issuer's decision.
-    const mended = !frozen && refused <= PATIENCE && (await repairAt(deps, pool(deps.orm), address));
+    const { address, missing } = unusable;
+    // A missing trustline of a wallet of ours is ours to give; a frozen one is its issuer's decision, a full one its owner's.
+    const mended = missing && refused <= PATIENCE && (await repairAt(deps, pool(deps.orm), address));
     return mended
       ? waitFor('WALLET', `${address} gets its trustline back`, REPAIR_WAIT_MS)
-      : refuse('TRUSTLINE_UNUSABLE', `${address} cannot hold ${resolved.escrow.asset}`, {
+      : refuse('TRUSTLINE_UNUSABLE', `${address} cannot take ${resolved.escrow.asset}`, {
           address,
           ...unpaidPayee(resolved, address),
         });
@@ -68,20 +68,28 @@ export async function explainRefusal(
   return waitFor('PROVIDER', `${refusal.provider} refused: ${refusal.message}`, INDEX_WAIT_MS);
 }
 
-/** Who has to hold the asset for a call: whom it pays, or by whom it is paid; for a deploy everybody who ever will. */
-function holdersOf({ network }: Deps, { call, order, escrow }: ResolvedCall): readonly string[] {
+/**
+ * Who has to hold the asset for a call: whom it pays, or by whom it is paid; for a deploy everybody who ever will. With what
+ * has to fit in, before fees; of the fees, and where nothing is paid yet, that there is a trustline is all that is looked at.
+ */
+function holdersOf({ network }: Deps, { call, order, escrow }: ResolvedCall): readonly Distribution[] {
   const { wallets } = escrow;
-  const fees = [wallets.platform.address, network.feeWallet];
+  const holding = (address: string): Distribution => ({ address, amount: 0n });
+  const fees = [wallets.platform.address, network.feeWallet].map(holding);
   switch (call.fn) {
     case 'deploy':
-      return [wallets.funder.address, ...order.parts.map((part) => receiverOf(wallets, part).address), ...fees];
+      return [wallets.funder.address, ...order.parts.map((part) => receiverOf(wallets, part).address)]
+        .map(holding)
+        .concat(fees);
     case 'fund':
-      return [wallets.funder.address];
-    case 'release':
-      return [receiverOf(wallets, { index: call.milestoneIndex }).address, ...fees];
+      return [holding(wallets.funder.address)];
+    case 'release': {
+      const { index, amount } = partOf(order, call.milestoneIndex);
+      return [{ address: receiverOf(wallets, { index }).address, amount }, ...fees];
+    }
     case 'resolve_dispute':
     case 'withdraw_remaining_funds':
-      return [...call.distributions.map(({ address }) => address), ...fees];
+      return [...call.distributions, ...fees];
     default:
       return [];
   }
@@ -116,17 +124,18 @@ async function unfitContract(deps: Deps, call: EscrowCall): Promise<ContractRefu
 async function unusableTrustline(
   deps: Deps,
   code: string,
-  addresses: readonly string[],
-): Promise<{ address: string; frozen: boolean } | null> {
+  holders: readonly Distribution[],
+): Promise<{ address: string; missing: boolean } | null> {
   const asset = deps.network.assets.find((candidate) => candidate.code === code);
   if (asset === undefined) return null;
   const lines = await Promise.all(
-    addresses.map(async (address) => ({ address, line: (await deps.rpc.trustline(address, asset)).value })),
+    holders.map(async (holder) => ({ ...holder, line: (await deps.rpc.trustline(holder.address, asset)).value })),
   );
-  // A frozen one first: while there is one, giving the others theirs does not help.
-  const frozen = lines.find(({ line }) => line !== null && !line.authorized);
-  const unusable = frozen ?? lines.find(({ line }) => line === null);
-  return unusable === undefined ? null : { address: unusable.address, frozen: unusable === frozen };
+  // One that is frozen or full first: while there is one, giving the others theirs does not help.
+  const unusable =
+    lines.find(({ line, amount }) => line !== null && (!line.authorized || line.limit - line.balance < amount)) ??
+    lines.find(({ line }) => line === null);
+  return unusable === undefined ? null : { address: unusable.address, missing: unusable.line === null };
 }
 
 /** Tells the gateway's index about the order's last landed transaction. */

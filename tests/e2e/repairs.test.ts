@@ -24,6 +24,7 @@ import {
   readyUser,
   untilStatus,
 } from '../support/flows.ts';
+import { createOwnWallet, ownUser } from '../support/own-wallet.ts';
 import { key, keyOf, onChain, systemAddress } from '../support/payments.ts';
 import {
   type Answer,
@@ -68,8 +69,8 @@ async function command(...args: readonly string[]): Promise<string> {
   return (await promisify(execFile)(process.execPath, ['cli/main.ts', ...args], { env })).stdout;
 }
 
-async function runningOrder(fields: Body = {}) {
-  const [buyer, seller] = await Promise.all([fundedUser(api, '30'), readyUser(api)]);
+async function runningOrder(fields: Body = {}, selling = readyUser(api)) {
+  const [buyer, seller] = await Promise.all([fundedUser(api, '30'), selling]);
   const { id } = await createOrder(api, buyer, seller, fields);
   return { buyer, seller, order: await driveToProgress(api, id) };
 }
@@ -204,19 +205,31 @@ test('what two persons approved is carried out also when nobody lived to tell', 
   expect(await onChain(stack, outside.address)).toBe('25.8000000');
 }, 180_000);
 
+/** The issuer's decision, or the seller's own. */
+const FROZEN = async () => {
+  const seller = await readyUser(api);
+  return { seller, close: () => freeze(seller) };
+};
+const FULL = async () => {
+  const wallet = await createOwnWallet(stack, '1');
+  return { seller: await ownUser(api, wallet), close: () => wallet.limitTo('10') };
+};
+
 test.each([
-  ['FULL_RELEASE', {}, 'RELEASED', '24.8'],
-  ['SPLIT', { release_amount: '20', refund_amount: '5' }, 'SPLIT', '19.84'],
-])(
-  'a decision %s pays elsewhere, also when its workflow was lost, and two persons come at once',
-  async (decision, amounts, final, paid) => {
-    const { seller, order } = await runningOrder();
+  ['FULL_RELEASE', 'frozen', FROZEN, {}, 'RELEASED', '24.8'],
+  ['SPLIT', 'full', FULL, { release_amount: '20', refund_amount: '5' }, 'SPLIT', '19.84'],
+] as const)(
+  'a decision %s whose seller’s account is %s pays elsewhere, also when its workflow was lost, and two persons come at once',
+  async (decision, _closed, selling, amounts, final, paid) => {
+    const { seller, close } = await selling();
+    const { order } = await runningOrder({}, Promise.resolve(seller));
     const opening = { opened_by: 'BUYER', reason: 'OTHER' };
     const { body: dispute } = await api<DisputeResource>('POST', `/orders/${order.id}/resolution/dispute`, opening);
-    await freeze(seller);
+    await close();
     const deciding = { decision, ...amounts, resolved_by: 'agent:alice' };
     await begin(`/disputes/${dispute.id}/resolve`, deciding);
     const matter = await parked(`/disputes/${dispute.id}`);
+    expect(matter).toMatchObject({ reason: 'TRUSTLINE_UNUSABLE', detail: { detail: { address: addressOf(seller) } } });
     expect(matter.allowed_repairs).toContain('payout_to');
     const outside = await createStranger(stack, '1');
     await terminate(disputeWorkflowId(dispute.id));

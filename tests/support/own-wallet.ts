@@ -12,6 +12,8 @@ export interface OwnWallet {
   sign(envelope: string): string;
   /** sends something of his own, which uses a sequence number */
   stir(): Promise<void>;
+  /** takes no more than this from now on */
+  limitTo(limit: string): Promise<void>;
   /** sends an envelope to the network himself, at his own expense */
   submit(signedEnvelope: string): Promise<void>;
 }
@@ -24,6 +26,8 @@ export async function createOwnWallet(stack: Sandbox, amount: string | null): Pr
   const horizon = new Horizon.Server(`${stack.sandboxUrl}/horizon`, { allowHttp: true });
   const [code = '', issuer = ''] = (stack.env['ASSETS'] ?? '').split(':');
 
+  const changeTrust = (limit?: string) =>
+    send(Operation.changeTrust({ asset: new Asset(code, issuer), ...(limit === undefined ? {} : { limit }) }));
   const send = async (operation: ReturnType<typeof Operation.payment>) => {
     const { sequence } = await horizon.loadAccount(address);
     const transaction = new TransactionBuilder(new Account(address, sequence), { fee: '1000', networkPassphrase })
@@ -36,7 +40,7 @@ export async function createOwnWallet(stack: Sandbox, amount: string | null): Pr
 
   await fetch(`${stack.sandboxUrl}/horizon/friendbot?addr=${address}`);
   if (amount !== null) {
-    await send(Operation.changeTrust({ asset: new Asset(code, issuer) }));
+    await changeTrust();
     await payInto(stack, address, amount);
   }
   return {
@@ -47,6 +51,7 @@ export async function createOwnWallet(stack: Sandbox, amount: string | null): Pr
       return transaction.toXdr();
     },
     stir: () => send(Operation.bumpSequence({ bumpTo: '0' })),
+    limitTo: changeTrust,
     submit: async (envelope) => {
       const transaction = TransactionBuilder.fromXdr(envelope, networkPassphrase);
       await horizon.submitTransaction(transaction, { skipMemoRequiredCheck: true });
