@@ -233,12 +233,12 @@ export const viewOf = ({ status, operation, parts, hasMilestones }: OrderRow): O
 });
 
 /**
- * Whether a transaction of the order's own workflow may land, with a signature that we never saw if need be (handed out), or
+ * Whether a transaction of the order's own workflow, or of another one of the order, may land, with a signature that we never saw if need be (handed out), or
  * landed and is not booked. Under the row's lock and without the source account's lease nothing is signed meanwhile.
  */
-export async function mayLand(trx: Sql, orderId: string): Promise<boolean> {
+export async function mayLand(trx: Sql, orderId: string, workflowId = orderWorkflowId(orderId)): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`
-    select exists (select from chain_transactions where order_id = ${orderId} and workflow_id = ${orderWorkflowId(orderId)}
+    select exists (select from chain_transactions where order_id = ${orderId} and workflow_id = ${workflowId}
       and (status in ('SIGNED', 'SUBMITTED') or (status = 'CONFIRMED' and booked_at is null))) as found`.execute(trx);
   return rows[0]?.found === true;
 }

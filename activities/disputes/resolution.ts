@@ -4,9 +4,9 @@ import { isCommitted } from '../../domain/dispute/decision.ts';
 import { statusBefore } from '../../domain/dispute/machine.ts';
 import type { DisputeState, DisputedPart } from '../../domain/dispute/shapes.ts';
 import { isReason } from '../../domain/reasons.ts';
-import { orderWorkflowId } from '../../domain/workflow-ids.ts';
+import { disputeWorkflowId, orderWorkflowId } from '../../domain/workflow-ids.ts';
 import { disputeSettledSignal } from '../../workflows/messages.ts';
-import { readOrder } from '../booking/order-row.ts';
+import { mayLand, readOrder } from '../booking/order-row.ts';
 import { bookPayout } from '../booking/order-settlement.ts';
 import type { Landed } from '../chain/look.ts';
 import type { StoredTransaction } from '../chain/store.ts';
@@ -98,7 +98,10 @@ const stepOf = ({ operation }: DisputeRow, { innerHash }: StoredTransaction, ste
 
 export function createDisputeResolution({ orm, client, log }: Pick<Deps, 'orm' | 'client' | 'log'>) {
   return {
-    /** Compensation: the decision came to nothing; it stands where it stood before, and may be decided anew. */
+    /**
+     * Compensation: the decision came to nothing; it stands where it stood before, and may be decided anew. While something
+     * of it may land, or landed and is not booked, it is driven on instead.
+     */
     failResolution: (input: {
       dispute_id: string;
       operation_id: string;
@@ -111,6 +114,10 @@ export function createDisputeResolution({ orm, client, log }: Pick<Deps, 'orm' |
         const { operation, status } = dispute;
         if (operation?.id !== input.operation_id || status !== 'RESOLVING') return stateOf(dispute);
         if (isCommitted(dispute.parts)) throw refuse('BOOKS_DIFFER', `dispute ${dispute.id} cannot go back`);
+        if (await mayLand(trx, dispute.orderId, disputeWorkflowId(dispute.id))) {
+          const running = { ...operation, status: 'RUNNING' as const };
+          return stateOf(await changeDispute(trx, dispute, { operation: running }, originOf(dispute)));
+        }
         const failed = {
           ...operation,
           status: 'FAILED' as const,
