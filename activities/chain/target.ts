@@ -47,6 +47,6 @@ export async function resolveTarget(deps: Deps, intent: Intent, key: string): Pr
     case 'CLOSE_WALLET':
       return closeTarget(db, deps, intent, key);
     default:
-      return escrowTarget(db, deps, intent);
+      return escrowTarget(db, deps, intent, key);
   }
 }

@@ -8,14 +8,15 @@ import type { Deps } from '../../context.ts';
 import { resolveCall } from '../../escrow/call.ts';
 import { orRefuse } from '../../escrow/refusal.ts';
 import { refuse } from '../../failure.ts';
+import { unlessPaused } from '../pause.ts';
 import type { Target } from '../target.ts';
 
 /** Null while a wallet that plays a role is not ready. */
-export async function escrowTarget(db: Sql, deps: Deps, intent: EscrowIntent): Promise<Target | null> {
+export async function escrowTarget(db: Sql, deps: Deps, intent: EscrowIntent, key: string): Promise<Target | null> {
   const resolved = await resolveCall(db, deps, intent);
   if (resolved === null) return null;
   const { call, order, signer } = resolved;
-  return {
+  const target: Target = {
     source: signer.address,
     marketplaceId: order.marketplaceId,
     orderId: order.id,
@@ -46,4 +47,6 @@ export async function escrowTarget(db: Sql, deps: Deps, intent: EscrowIntent): P
       return { verdict: verifyEnvelope(envelope, call, context), ledger: ledger.sequence };
     },
   };
+  // What an order or a dispute began goes to its end; what two persons agreed on may wait.
+  return intent.kind === 'WITHDRAW_SURPLUS' ? unlessPaused(db, target, order.marketplaceId, key) : target;
 }

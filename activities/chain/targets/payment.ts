@@ -7,15 +7,12 @@ import type { PaymentParty } from '../../../domain/payment/shapes.ts';
 import { readDestination } from '../../../providers/chain/destination.ts';
 import { type PaymentTo, buildPayment } from '../../../providers/chain/payment.ts';
 import type { Deps, SettlementAsset } from '../../context.ts';
-import { refuse, waitFor } from '../../failure.ts';
-import { type PaymentRow, findPayment, intentKeyOf } from '../../withdrawals/row.ts';
-import { releaseLease } from '../leases.ts';
+import { refuse } from '../../failure.ts';
+import { type PaymentRow, findPayment } from '../../withdrawals/row.ts';
+import { unlessPaused } from '../pause.ts';
 import { pickSource } from '../sources.ts';
 import type { Signatory, Target } from '../target.ts';
 import { classicTarget } from './classic.ts';
-
-/** While the marketplace is paused nothing is signed: looked at again after this long. */
-const PAUSED_MS = 5_000;
 
 interface ResolvedPayment {
   readonly row: PaymentRow;
@@ -65,19 +62,14 @@ export async function paymentTarget(db: Sql, deps: Deps, ref: PaymentRef, key: s
         amount: row.amount,
       }),
   });
-  return {
+  const payable = {
     ...target,
     build: async () => {
-      await demandMoving(db, row);
       await demandPayable(deps, resolved);
       return target.build();
     },
-    verify: async (envelope) => {
-      if (await isPaused(db, row.marketplaceId))
-        return { verdict: { verdict: 'STALE', reason: 'the marketplace is paused' }, ledger: 0 };
-      return target.verify(envelope);
-    },
   };
+  return unlessPaused(db, payable, row.marketplaceId, key);
 }
 
 /** A wallet of ours that can be used; null while it is not ready, and for the world outside. */
@@ -86,19 +78,6 @@ async function walletOf(db: Sql, party: PaymentParty): Promise<Signatory | null>
   const { rows } = await sql<Signatory>`
     select id as "walletId", address from wallets where id = ${party.walletId} and status = 'READY'`.execute(db);
   return rows[0] ?? null;
-}
-
-async function isPaused(db: Sql, marketplaceId: string): Promise<boolean> {
-  const { rows } = await sql<{ paused: boolean }>`
-    select status = 'PAUSED' as paused from marketplaces where id = ${marketplaceId}`.execute(db);
-  return rows[0]?.paused === true;
-}
-
-/** Whoever waits for a paused marketplace does not keep the source account from others. */
-async function demandMoving(db: Sql, row: PaymentRow): Promise<void> {
-  if (!(await isPaused(db, row.marketplaceId))) return;
-  await releaseLease(db, intentKeyOf(row));
-  throw waitFor('PAUSED', 'the marketplace is paused', PAUSED_MS);
 }
 
 /** It was looked at when it was asked for; an approval may have taken days. @throws ApplicationFailure DESTINATION_INVALID */
