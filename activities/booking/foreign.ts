@@ -63,9 +63,8 @@ export async function bookForeign(deps: Deps, orderId: string, hash: string): Pr
 /** Hashes of the transactions on one contract that nobody has booked. */
 export async function unbookedOn(db: Sql, escrowId: string): Promise<string[]> {
   const { rows } = await sql<{ hash: string }>`
-    select distinct m.transaction_hash as hash from movements m where m.owner_id = ${escrowId} and ${UNBOOKED}`.execute(
-    db,
-  );
+    select distinct m.transaction_hash as hash from escrows e join movements m on ${UNBOOKED}
+    where e.id = ${escrowId}`.execute(db);
   return rows.map(({ hash }) => hash);
 }
 

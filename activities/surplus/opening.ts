@@ -3,11 +3,12 @@ import { sql } from 'kysely';
 import type { Sql } from '../../db/sql.ts';
 
 /**
- * A recorded movement `m` of a contract, in a transaction that is not ours, which the books of this contract do not have.
- * The transfer is looked for by the contract's account: one transaction may pay into several.
+ * A recorded movement `m` of the contract of escrow `e`, in a transaction that is not ours, which the books of this contract
+ * do not have. They are kept in the order's asset only. The transfer is looked for by the contract's account: one transaction may pay into several.
  */
 export const UNBOOKED = sql`
-  not exists (select from chain_transactions c where c.inner_hash = m.transaction_hash)
+  m.owner_id = e.id and m.asset = e.asset
+  and not exists (select from chain_transactions c where c.inner_hash = m.transaction_hash)
   and not exists (select from chain_envelopes v where v.outer_hash = m.transaction_hash)
   and not exists (select from ledger_accounts a
     join ledger_transfers t on t.debit_account = a.id or t.credit_account = a.id
@@ -16,7 +17,7 @@ export const UNBOOKED = sql`
 /** What may have to be paid out of the contract of escrow `e`: by the books, or not in them yet. */
 const LEFT = sql`(exists (select from ledger_accounts a where a.owner_id = e.id and a.kind = 'custody.contract'
     and a.debits_posted > a.credits_posted)
-  or exists (select from movements m where m.owner_id = e.id and ${UNBOOKED}))`;
+  or exists (select from movements m where ${UNBOOKED}))`;
 
 /**
  * Opens, or opens again, the row of an order that is over.

@@ -222,10 +222,9 @@ async function wakeClosings(deps: Deps, graceS: number): Promise<number> {
 async function remindForeign(deps: Deps, graceS: number): Promise<number> {
   const { rows } = await sql<{ order_id: string; transaction_hash: string }>`
     select distinct e.order_id, m.transaction_hash from movements m
-    join escrows e on e.id = m.owner_id
+    join escrows e on ${UNBOOKED}
     join orders o on o.id = e.order_id and o.status <> 'CLOSED'
     where m.created_at < now() - make_interval(secs => ${graceS})
-      and ${UNBOOKED}
     limit ${FOUND_MAX}`.execute(pool(deps.orm));
   for (const { order_id, transaction_hash } of rows)
     await signalIfOpen(deps.client, orderWorkflowId(order_id), foreignTransactionSignal, [{ transaction_hash }]);
