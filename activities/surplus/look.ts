@@ -11,7 +11,7 @@ import { openParts } from '../../providers/escrow/stored.ts';
 import { bookForeign, unbookedOn } from '../booking/foreign.ts';
 import type { Deps } from '../context.ts';
 import { preparedOn } from '../escrow/gateway.ts';
-import { waitForProvider } from '../failure.ts';
+import { waitFor, waitForProvider } from '../failure.ts';
 import { type SurplusRow, clearMatters, heldBy, lockSurplus, raiseMatter, readSurplus } from './row.ts';
 
 /** Payments that a matter names. */
@@ -22,13 +22,14 @@ export function createSurplusLook(deps: Deps) {
   return {
     /** @throws ApplicationFailure NOT_FOUND when nothing was ever left there */
     async lookAtSurplus({ escrow_id }: { escrow_id: string }): Promise<SurplusState> {
-      const { orderId, contractId, type } = await readSurplus(pool(orm), escrow_id);
+      const { orderId, contractId, type, seenAt } = await readSurplus(pool(orm), escrow_id);
       for (const hash of await unbookedOn(pool(orm), escrow_id)) await bookForeign(deps, orderId, hash);
-      const state = await inTransaction(orm, (trx) => see(trx, escrow_id));
+      const state = await inTransaction(orm, (trx) => see(trx, escrow_id, seenAt));
       if (state.status !== 'PAYING') return state;
       try {
         const stored = (await rpc.escrowState(contractId)).value;
-        const open_parts = stored === null ? [] : openParts(stored, type);
+        const open = stored === null ? [] : openParts(stored, type);
+        const open_parts = [...new Set([...open, ...(await partsOnTheirWay(pool(orm), escrow_id))])];
         return { ...state, open_parts, ...preparedOn(deps) };
       } catch (error) {
         if (error instanceof ProviderError) throw waitForProvider(error);
@@ -38,9 +39,20 @@ export function createSurplusLook(deps: Deps) {
   };
 }
 
-async function see(trx: Sql, escrowId: string): Promise<SurplusState> {
+/** Parts whose dispute was signed and is not booked: a run that is lost left them, whatever the contract says by now. */
+async function partsOnTheirWay(db: Sql, escrowId: string): Promise<(number | null)[]> {
+  const { rows } = await sql<{ index: number | null }>`
+    select (intent->>'milestoneIndex')::int as index from chain_transactions
+    where workflow_id = ${surplusWorkflowId(escrowId)} and intent->>'kind' = 'OPEN_DISPUTE' and booked_at is null
+      and status in ('SIGNED', 'SUBMITTED', 'CONFIRMED') order by index`.execute(db);
+  return rows.map(({ index }) => index);
+}
+
+/** @param since when something had come in last, before what came in was booked */
+async function see(trx: Sql, escrowId: string, since: string): Promise<SurplusState> {
   const surplus = await lockSurplus(trx, escrowId);
   // With the lock: what was seen before is seen by this look, what comes later is seen by the next one.
+  if (surplus.seenAt !== since) throw waitFor('PENDING', 'something came in during this look');
   await sql`update surpluses set looked_at = clock_timestamp() where id = ${escrowId}`.execute(trx);
   if (surplus.approvalId !== null) return stateOf(surplus, 'PAYING', surplus.amount ?? 0n);
   const held = await heldBy(trx, surplus);

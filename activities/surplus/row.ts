@@ -26,6 +26,8 @@ export interface SurplusRow {
   readonly amount: bigint | null;
   readonly attentionId: string | null;
   readonly approvalId: string | null;
+  /** when something came in last: compared, never computed with */
+  readonly seenAt: string;
 }
 
 type Raw = Omit<SurplusRow, 'amount'> & { readonly amount: string | null };
@@ -33,7 +35,7 @@ type Raw = Omit<SurplusRow, 'amount'> & { readonly amount: string | null };
 const SELECT = sql`
   select s.id as "escrowId", s.order_id as "orderId", s.marketplace_id as "marketplaceId", e.type, e.asset,
     e.contract_id as "contractId", e.wallets, s.amount::text as amount, s.attention_id as "attentionId",
-    s.approval_id as "approvalId"
+    s.approval_id as "approvalId", s.seen_at::text as "seenAt"
   from surpluses s join escrows e on e.id = s.id`;
 
 async function select(db: Sql, escrowId: string, lock: RawBuilder<unknown>): Promise<SurplusRow> {
