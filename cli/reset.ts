@@ -18,6 +18,12 @@ import { readResource } from './why/rows.ts';
 import { type Subject, findSubject } from './why/subject.ts';
 import { withDeps } from './why/system.ts';
 
+/**
+ * RESET_REAPPLY_EXCLUDE_TYPE_UPDATE: what came after the point is on the row, or came to nothing; asked again of a workflow
+ * that stands elsewhere now, a verb might take. Signals say only where to look.
+ */
+const NO_UPDATES = 2;
+
 export interface ResetOptions extends ServiceOptions {
   /** why the operator does it, for the audit log and for Temporal */
   readonly note: string;
@@ -61,6 +67,7 @@ export async function reset(deps: Deps, needle: string, options: Omit<ResetOptio
     workflowExecution: { workflowId, runId },
     reason: options.note,
     requestId: randomUUID(),
+    resetReapplyExcludeTypes: [NO_UPDATES],
     workflowTaskFinishEventId:
       history.events?.find(({ eventId }) => String(eventId) === String(point.event))?.eventId ?? null,
   });
