@@ -65,13 +65,13 @@ async function write(trx: Sql, events: readonly EventInput[], changed: string | 
       order by id -- one lock order for everybody
       on conflict (resource_id)
       do update set version = c.version + excluded.version, sequence = c.sequence + excluded.sequence
-      returning c.resource_id, c.version, c.sequence
+      returning c.resource_id, c.version, c.sequence, clock_timestamp() as at -- with the lock: as the numbers, so the times
     ), written as (
       insert into events (id, position, marketplace_id, type, resource_type, resource_id, sequence, data, actor,
         request_id, correlation, occurred_at)
       select e.id, null, e.marketplace_id, e.type, e.resource_type, e.resource_id, counted.sequence - e.later,
         case when e.versioned then jsonb_set(e.data, '{object,version}', to_jsonb(counted.version)) else e.data end,
-        e.actor, e.request_id, e.correlation, clock_timestamp()
+        e.actor, e.request_id, e.correlation, counted.at
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as e(id text, marketplace_id text, type text,
         resource_type text, resource_id text, later int, versioned boolean, data jsonb, actor text, request_id text,
         correlation jsonb)

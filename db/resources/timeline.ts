@@ -58,7 +58,7 @@ const ITEMS = sql`
   from ledger_transfers l join of on of.id = l.resource_id or of.escrow_id = l.resource_id
   join ledger_accounts d on d.id = l.debit_account join ledger_accounts c on c.id = l.credit_account
   union all
-  select 4, e.occurred_at, 'EVENT', e.type, e.data #>> '{object,status}', null, null, null, e.id, e.request_id
+  select 4 + e.sequence * 0.000001, e.occurred_at, 'EVENT', e.type, e.data #>> '{object,status}', null, null, null, e.id, e.request_id
   from events e join of on (e.resource_type = 'order' and e.resource_id = of.id)
     or (e.resource_type = 'dispute' and e.data #>> '{object,order_id}' = of.id)`;
 

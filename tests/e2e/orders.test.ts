@@ -102,7 +102,14 @@ describe('an order', () => {
       request_id: released.headers.get('x-request-id'),
     });
     const paid = release.findIndex(({ kind, detail }) => kind === 'TRANSFER' && detail?.startsWith('248 USDC: debit'));
-    const causal = [0, place('STEP', 'RELEASE: signed'), landed, paid, place('EVENT', 'order.released')];
+    const causal = [
+      0,
+      place('STEP', 'RELEASE: signed'),
+      landed,
+      paid,
+      place('EVENT', 'order.released'),
+      place('EVENT', 'order.closed'),
+    ];
     expect(causal).toEqual([...new Set(causal)].sort((one, other) => one - other));
     expect(causal).not.toContain(-1);
   }, 120_000);
