@@ -146,7 +146,10 @@ export function createSurplusPayout({ orm }: Pick<Deps, 'orm'>) {
         const surplus = await lockSurplus(trx, input.escrow_id);
         const workflowId = surplusWorkflowId(input.escrow_id);
         const key = `${workflowId}/${input.step}`;
-        if (surplus.approvalId !== input.approval_id || (await mayLand(trx, key))) return;
+        if (surplus.approvalId !== input.approval_id) return;
+        // Whoever signs touches the lease: he has done so now, or cannot any more.
+        await sql`select from source_leases where owner = ${key} for update`.execute(trx);
+        if (await mayLand(trx, key)) return;
         await releaseLease(trx, key);
         await clearMatters(trx, workflowId, surplus);
         await sql`update surpluses set approval_id = null, attention_id = null, amount = null
