@@ -1,4 +1,5 @@
 /** Whether a transaction that landed is the one that an intent asks for. */
+import { sql } from 'kysely';
 import { pool } from '../../db/sql.ts';
 import type { EscrowIntent, Intent, PaymentRef } from '../../domain/intents.ts';
 import { type Unsigned, doTheSame } from '../../providers/chain/envelope.ts';
@@ -20,8 +21,9 @@ export interface Match {
 }
 
 /** @throws ApplicationFailure VALIDATION_ERROR with the differences; INVALID_STATE; ProviderError */
-export function matchLanded(deps: Deps, intent: Intent, landed: Unsigned): Promise<Match> {
+export async function matchLanded(deps: Deps, intent: Intent, landed: Unsigned): Promise<Match> {
   if (intent.kind === 'PAY') return matchPayment(deps, intent.payment, landed);
+  if (intent.kind === 'WITHDRAW_SURPLUS') await demandNotEarlier(deps, intent.approvalId, landed);
   if ('orderId' in intent) return matchCall(deps, intent, landed);
   throw refuse('INVALID_STATE', `${intent.kind} finds by itself what is there already`);
 }
@@ -35,6 +37,20 @@ function different(differences: Differences) {
 }
 
 const notReady = () => refuse('INVALID_STATE', 'a wallet that takes part is not ready', { retryable: true });
+
+/** What was booked before two persons agreed on this payout is an earlier one, however much it looks like it. */
+async function demandNotEarlier({ orm }: Deps, approvalId: string, { hash, outerHash }: Unsigned): Promise<void> {
+  const { rows } = await sql<{ earlier: string }>`
+    select t.created_at::text as earlier from repair_approvals a
+    join escrows e on e.order_id = a.order_id
+    join ledger_accounts c on c.owner_id = e.id and c.kind = 'custody.contract'
+    join ledger_transfers t on t.credit_account = c.id
+    where a.id = ${approvalId} and t.created_at < a.used_at and t.transaction_hash in (${hash}, ${outerHash})
+    limit 1`.execute(pool(orm));
+  const [booked] = rows;
+  if (booked !== undefined)
+    throw different([{ field: 'booked at', expected: 'after two persons agreed', actual: booked.earlier }]);
+}
 
 async function matchCall(deps: Deps, asked: EscrowIntent, { envelope }: Unsigned): Promise<Match> {
   // What lay on the contract then is what it shared out; in which proportions is ours to say. Of a milestone it is its
