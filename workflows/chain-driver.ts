@@ -192,6 +192,9 @@ function createParking(context: Pick<DriverContext, 'unpark' | 'carryOut'>, isGi
       const mine = waiting;
       if (mine === null) return;
       while (mine.busy) await condition(() => !mine.busy);
+      // What it waited for was not done; that it goes on is all that a retry is about.
+      if (mine.repair !== null && mine.repair !== repair && repair !== 'retry')
+        throw ApplicationFailure.nonRetryable(`${mine.repair} was faster`, 'INVALID_STATE');
       if (mine.repair === null && (repair === 'adopt' || repair === 'payout_to')) await carryOut(mine, repair, request);
       mine.repair ??= repair;
       await condition(() => waiting !== mine);

@@ -1,7 +1,7 @@
 /** What Temporal itself can do to an order: deliver verbs together, reset it, lose it. The row decides, once. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { escrowUpdate, reserveUpdate } from '../../workflows/messages.ts';
+import { escrowUpdate, repairUpdates, reserveUpdate } from '../../workflows/messages.ts';
 import { keepHistories } from '../../activities/histories/keep.ts';
 import { fetchLife } from '../../cli/replay/source.ts';
 import { reset as resetWorkflow } from '../../cli/reset.ts';
@@ -173,13 +173,17 @@ test('what Temporal has forgotten is read from the copy that was kept of it', as
   });
 }, 180_000);
 
-/** Sends a verb twice while no worker runs: the updates gather at the server and are delivered together. */
-async function together(orderId: string, update: typeof reserveUpdate): Promise<PromiseSettledResult<unknown>[]> {
+const REQUEST = { request_id: null, actor: null, reason: null, transaction_hash: '0'.repeat(64) };
+
+/** Sends updates while no worker runs: they gather at the server and are delivered together. */
+async function together(
+  orderId: string,
+  updates: readonly { readonly name: string }[],
+): Promise<PromiseSettledResult<unknown>[]> {
   await stack.killWorker();
   const handle = stack.client.workflow.getHandle(`order/${orderId}`);
-  const request = { request_id: null, actor: null, reason: null };
-  const sent = [randomUUID(), randomUUID()].map((id) =>
-    handle.executeUpdate(update, { args: [{ ...request, operation_id: `op_${id}` }] }),
+  const sent = updates.map(({ name }) =>
+    handle.executeUpdate(name, { args: [{ ...REQUEST, operation_id: `op_${randomUUID()}` }] }),
   );
   const settled = Promise.allSettled(sent);
   await stack.startWorker();
@@ -195,12 +199,25 @@ test('of two verbs that arrive in one activation one is done and one is refused'
   const { api } = market;
   const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
   const order = await createOrder(api, buyer, seller);
-  expect(refusals(await together(order.id, reserveUpdate))).toEqual(['INVALID_STATE']);
+  expect(refusals(await together(order.id, [reserveUpdate, reserveUpdate]))).toEqual(['INVALID_STATE']);
   expect(await balance(api, buyer.id)).toMatchObject({ available: '75', reserved: '25' });
   // The second one must not take the gate while the first is on chain.
-  expect(refusals(await together(order.id, escrowUpdate))).toEqual(['INVALID_STATE']);
+  expect(refusals(await together(order.id, [escrowUpdate, escrowUpdate]))).toEqual(['INVALID_STATE']);
   expect((await verb(api, order.id, 'escrow/fund')).body).toMatchObject({ status: 'IN_PROGRESS' });
   expect(await balance(api, buyer.id)).toMatchObject({ total: '75', in_escrow: '25' });
+}, 180_000);
+
+test('of two repairs that arrive together the one that was not carried out is refused', async () => {
+  const { api } = market;
+  const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
+  const order = await createOrder(api, buyer, seller);
+  await driveToProgress(api, order.id);
+  await stack.control('POST', '/freeze', { address: seller.wallet.address });
+  await api('POST', `/orders/${order.id}/resolution/release`, {});
+  await eventually(async () => (await getOrder(api, order.id)).operation?.status === 'PARKED', PATIENCE);
+  const settled = await together(order.id, [repairUpdates.give_up, repairUpdates.adopt]);
+  expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  await eventually(async () => (await getOrder(api, order.id)).operation?.status === 'FAILED', PATIENCE);
 }, 180_000);
 
 test('an order whose workflow is gone goes on from its row', async () => {
