@@ -18,6 +18,8 @@ interface Proposal {
   readonly reason: string | null;
   /** `key`: id of the API key, or `command`; null: nobody, the system suggests it */
   readonly by: { readonly key: string; readonly person: string | null } | null;
+  /** it was said before, and somebody may have answered it since: what was proposed instead stands */
+  readonly repeated?: boolean;
 }
 
 interface Open {
@@ -31,13 +33,13 @@ interface Open {
 /**
  * Proposes, or approves what another person proposed. Another address replaces what was proposed, as long as nobody has used
  * it; the same call again changes nothing.
- * @returns null when the matter is settled, or pays nobody
+ * @returns null when the matter is settled, or pays nobody; SUPERSEDED with what stands instead of what was said before
  */
 export async function proposeOrApprove(
   trx: Sql,
   proposal: Proposal,
-): Promise<{ readonly status: 'PROPOSED' | 'APPROVED'; readonly approval_id: string } | null> {
-  const { attentionId, action, address, by } = proposal;
+): Promise<{ readonly status: 'PROPOSED' | 'APPROVED' | 'SUPERSEDED'; readonly approval_id: string } | null> {
+  const { attentionId, action, address, by, repeated = false } = proposal;
   const { rows: matters } = await sql<{ marketplaceId: string | null; detail: { readonly detail?: unknown } }>`
     select marketplace_id as "marketplaceId", detail from attention
     where id = ${attentionId} and cleared_at is null and ${action} = any(allowed_repairs) for update`.execute(trx);
@@ -51,6 +53,8 @@ export async function proposeOrApprove(
   // What somebody has asked for is not replaced by what the system suggests.
   const known =
     open !== undefined && (by === null || (open.address === address && open.proposedBy !== null)) ? open : null;
+  if (known === null && repeated && open !== undefined && open.proposedBy !== null)
+    return { status: 'SUPERSEDED', approval_id: open.id };
   if (known === null)
     return { status: 'PROPOSED', approval_id: await propose(trx, proposal, matter.marketplaceId, payee) };
   if (known.approved) return { status: 'APPROVED', approval_id: known.id };
@@ -77,6 +81,28 @@ async function propose(
       ${address}, ${parseAmount(payee.amount)}, ${payee.asset}, ${reason}, ${by?.key ?? null}, ${by?.person ?? null},
       clock_timestamp())`.execute(trx);
   return id;
+}
+
+/** Whether it was carried out. */
+export async function isApprovalUsed(db: Sql, approvalId: string): Promise<boolean> {
+  const { rows } = await sql`
+    select from repair_approvals where id = ${approvalId} and used_at is not null`.execute(db);
+  return rows.length > 0;
+}
+
+/** Where the other party of a part is paid: its wallet, or where two persons decided. Null: there is none. */
+export async function otherPayoutOf(db: Sql, payee: UnpaidPayee): Promise<string | null> {
+  const { order_id: orderId, milestone_index: index, party } = payee;
+  if (party === null) return null;
+  const other: PartyName = party === 'SELLER' ? 'BUYER' : 'SELLER';
+  const { rows } = await sql<{ address: string | null }>`
+    select coalesce(
+      (select address from repair_approvals where order_id = ${orderId} and party = ${other} and used_at is not null
+        and milestone_index is not distinct from ${index}::int order by used_at desc limit 1),
+      (select case ${other} when 'BUYER' then wallets->'funder'->>'address'
+          else coalesce(wallets->'receivers'->${index}::int->>'address', wallets->'receiver'->>'address') end
+        from escrows where order_id = ${orderId})) as address`.execute(db);
+  return rows[0]?.address ?? null;
 }
 
 export interface Approval {

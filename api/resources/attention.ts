@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { recordAudit } from '../../db/audit.ts';
 import { type AttentionResource, findAttention, listAttention } from '../../db/resources/attention.ts';
-import { proposeOrApprove } from '../../db/repair-approvals.ts';
+import { isApprovalUsed, proposeOrApprove } from '../../db/repair-approvals.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import { Refusal, Unavailable, refuseField } from '../../domain/refusal.ts';
@@ -51,7 +51,7 @@ async function repair(call: RepairCall): Promise<Answer> {
       operation: null,
     });
   const approval = action === 'payout_to' ? await approvalOf(call, item) : null;
-  if (approval?.status === 'PROPOSED') return itemAnswer(call, 202);
+  if (approval !== null && approval.status !== 'APPROVED') return itemAnswer(call, 202);
   if (approval === null) await inTransaction(call.deps.orm, (trx) => audit(trx, call, item, action));
   await send(call, item, approval?.approval_id ?? null);
   return settledAnswer(call);
@@ -98,10 +98,13 @@ async function approvalOf(call: RepairCall, item: AttentionResource) {
   await demandPayoutAddress(deps, payee, item.marketplace_id, address);
   return inTransaction(deps.orm, async (trx) => {
     const by = { key: auth?.key.id ?? '', person: auth?.key.person ?? null };
-    const proposal = { attentionId: item.id, action: 'payout_to', address, reason: given(reason), by } as const;
+    const repeated = call.idempotency?.repeated === true;
+    const said = { address, reason: given(reason), by, repeated };
+    const proposal = { attentionId: item.id, action: 'payout_to', ...said } as const;
     const approval = await proposeOrApprove(trx, proposal);
     if (approval === null) throw new Refusal('INVALID_STATE', 'it is settled already');
-    await audit(trx, call, item, approval.status === 'PROPOSED' ? 'payout_to.propose' : 'payout_to');
+    if (approval.status !== 'SUPERSEDED')
+      await audit(trx, call, item, approval.status === 'PROPOSED' ? 'payout_to.propose' : 'payout_to');
     return approval;
   });
 }
@@ -137,12 +140,21 @@ async function send(call: RepairCall, item: AttentionResource, approvalId: strin
   try {
     await ask();
   } catch (error) {
-    // Its answer was lost, or somebody else was faster.
-    if ((await look(call)).cleared) return;
+    if ((await look(call)).cleared && (await mayBeDone(call, approvalId, error))) return;
     if (!(error instanceof NotRunning)) throw error;
     if (!(await wake(deps.workflows, item))) throw new Unavailable('its workflow does not run', { cause: error });
     throw new Unavailable('its workflow was started anew; repeat the request', { cause: error });
   }
+}
+
+/** Its answer was lost; or it was refused because what it wants has been done already, by itself or by whom it agrees with. */
+async function mayBeDone(
+  { deps, idempotency }: RepairCall,
+  approvalId: string | null,
+  error: unknown,
+): Promise<boolean> {
+  if (!(error instanceof Refusal)) return true;
+  return approvalId === null ? idempotency?.repeated === true : isApprovalUsed(pool(deps.orm), approvalId);
 }
 
 /** Starts the workflow from its row. @returns false where nobody knows how */

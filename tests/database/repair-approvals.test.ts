@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { type Orm, openOrm } from '../../db/orm.ts';
-import { proposeOrApprove, useApproval } from '../../db/repair-approvals.ts';
+import { isApprovalUsed, otherPayoutOf, proposeOrApprove, useApproval } from '../../db/repair-approvals.ts';
 import { type Sql, inTransaction, pool } from '../../db/sql.ts';
 import { newId } from '../../domain/ids.ts';
 import type { UnpaidPayee } from '../../domain/repairs.ts';
@@ -26,12 +26,13 @@ beforeEach(async () => {
   matter = await raise();
 });
 
-const payee = (): UnpaidPayee => ({
+const payee = (more: Partial<UnpaidPayee> = {}): UnpaidPayee => ({
   order_id: newId('order'),
   milestone_index: 2,
   party: 'SELLER',
   amount: '12.5',
   asset: 'USDC',
+  ...more,
 });
 
 async function raise(detail: unknown = { payee: payee() }): Promise<string> {
@@ -44,13 +45,14 @@ async function raise(detail: unknown = { payee: payee() }): Promise<string> {
   return id;
 }
 
-const say = (person: string | null, address: string, attentionId = matter) =>
+const say = (person: string | null, address: string, attentionId = matter, repeated = false) =>
   inTransaction(orm, (trx) =>
     proposeOrApprove(trx, {
       attentionId,
       action: 'payout_to',
       address,
       reason: null,
+      repeated,
       by: person === 'nobody' ? null : { key: `key of ${person}`, person },
     }),
   );
@@ -63,11 +65,13 @@ test('it is used once, and for its own matter', async () => {
   const other = await raise();
   const id = await idOf(say('alice', 'G1'));
   expect(await say('bob', 'G1')).toEqual({ status: 'APPROVED', approval_id: id });
+  expect(await isApprovalUsed(pool(orm), id)).toBe(false);
   expect(await take(id, other)).toBeNull();
   expect(await take(id, null)).toBeNull();
   const approval = { id, attentionId: matter, milestoneIndex: 2, party: 'SELLER', address: 'G1', amount: 125_000_000n };
   expect(await take(id)).toMatchObject(approval);
   expect(await take(id)).toBeNull();
+  expect(await isApprovalUsed(pool(orm), id)).toBe(true);
   // What was decided and used is history.
   await expect(change(sql`update repair_approvals set address = 'G2' where id = ${id}`)).rejects.toThrow(
     /does not change/,
@@ -94,6 +98,33 @@ test('another address is another proposal: the one before is void', async () => 
   expect(await take(first)).toBeNull();
   expect(await say('bob', 'G2')).toEqual(second);
   expect(await say('alice', 'G2')).toEqual({ ...second, status: 'APPROVED' });
+});
+
+test('what is repeated replaces nothing that somebody said since', async () => {
+  const repeat = (person: string, address: string) => say(person, address, matter, true);
+  await say('nobody', 'G0');
+  // Its first call never came that far.
+  const first = await repeat('alice', 'G1');
+  expect(first).toMatchObject({ status: 'PROPOSED' });
+  expect(await repeat('alice', 'G1')).toEqual(first);
+  const second = await say('bob', 'G2');
+  expect(await repeat('alice', 'G1')).toEqual({ ...second, status: 'SUPERSEDED' });
+  expect(await say('alice', 'G2')).toEqual({ ...second, status: 'APPROVED' });
+  expect(await repeat('bob', 'G1')).toEqual({ ...second, status: 'SUPERSEDED' });
+  expect(await say('bob', 'G2')).toEqual({ ...second, status: 'APPROVED' });
+});
+
+test('where the other party of the same part is paid instead is known once it is decided', async () => {
+  const [seller, order_id] = [payee(), newId('order')];
+  const of = (more: Partial<UnpaidPayee>) => otherPayoutOf(pool(orm), { ...seller, order_id, ...more });
+  const item = await raise({ payee: { ...seller, order_id } });
+  const id = await idOf(say('alice', 'G1', item));
+  await say('bob', 'G1', item);
+  expect(await of({ party: 'BUYER' })).toBeNull();
+  await take(id, item);
+  expect(await of({ party: 'BUYER' })).toBe('G1');
+  for (const more of [{ party: 'SELLER' }, { party: null }, { party: 'BUYER', milestone_index: 1 }] as const)
+    expect(await of(more)).toBeNull();
 });
 
 test('what the system suggests has no first person, and replaces nobody’s proposal', async () => {

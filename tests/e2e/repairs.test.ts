@@ -88,7 +88,7 @@ const payoutTo = (by: Call, { id }: AttentionResource, address: string): Promise
   insist<Repaired>(by, `/attention/${id}/repair`, { action: 'payout_to', address, reason: 'frozen' });
 
 test('who cannot be released to is paid elsewhere, on the word of two persons', async () => {
-  const { seller, order } = await runningOrder();
+  const { buyer, seller, order } = await runningOrder();
   const [outside, other] = await Promise.all([createStranger(stack, '1'), createStranger(stack, '1')]);
   await freeze(seller);
   await begin(`/orders/${order.id}/resolution/release`);
@@ -111,6 +111,7 @@ test('who cannot be released to is paid elsewhere, on the word of two persons', 
     'nonsense',
     order.escrow?.contract_id,
     addressOf(seller),
+    addressOf(buyer),
     await systemAddress(stack, 'OPERATOR', market.id),
     'GAAZI4TCR3TY5OJHCTJC2A4QSY6CJWJH5IAJTGKIN2ER7LBNVKOCCWN7',
   ];
