@@ -4,6 +4,7 @@
  * against the intent like an envelope before its signature. Stored as landed, it is booked the usual way.
  */
 import { activityInfo } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
 import { sql } from 'kysely';
 import { fundSaved } from '../../db/ledger/balances.ts';
 import { mirror } from '../../db/ledger/mirror.ts';
@@ -33,7 +34,7 @@ interface AdoptInput {
   readonly reason: string | null;
 }
 
-/** Whoever asked waits for it: a provider that is away for longer is asked again with the next request. */
+/** Whoever asked waits for it, and so does every other repair: what fails for longer is tried again with the next request. */
 const ATTEMPTS = 4;
 
 export function createAdoptActivity(deps: Deps) {
@@ -41,18 +42,25 @@ export function createAdoptActivity(deps: Deps) {
     /**
      * Afterwards the step finds its transaction landed. A repeat changes nothing.
      * @throws ApplicationFailure VALIDATION_ERROR when the transaction is nowhere, failed, or does something else;
-     *   INVALID_STATE when it is another step's, or another one of this step may still land; UNAVAILABLE
+     *   INVALID_STATE when it is another step's, or another one of this step may still land; UNAVAILABLE; INTERNAL_ERROR
      */
     async adoptTransaction(input: AdoptInput): Promise<void> {
       try {
         await adopt(deps, { ...input, transaction_hash: input.transaction_hash.toLowerCase() });
       } catch (error) {
-        if (!(error instanceof ProviderError)) throw error;
-        if (activityInfo().attempt >= ATTEMPTS) throw refuse('UNAVAILABLE', `${error.provider} does not answer now`);
-        throw waitForProvider(error);
+        if (error instanceof ApplicationFailure && error.nonRetryable === true) throw error;
+        if (activityInfo().attempt >= ATTEMPTS) throw givenUp(deps, error);
+        throw error instanceof ProviderError ? waitForProvider(error) : error;
       }
     },
   };
+}
+
+function givenUp({ log }: Pick<Deps, 'log'>, error: unknown): ApplicationFailure {
+  if (error instanceof ProviderError) return refuse('UNAVAILABLE', `${error.provider} does not answer now`);
+  if (error instanceof ApplicationFailure) return refuse('UNAVAILABLE', error.message);
+  log.error({ workflow_id: correlation().workflowId, reason: String(error) }, 'chain.not_adopted');
+  return refuse('INTERNAL_ERROR', 'it cannot be taken over now');
 }
 
 async function adopt(deps: Deps, input: AdoptInput): Promise<void> {

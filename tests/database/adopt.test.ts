@@ -359,6 +359,18 @@ describe('nothing else is taken over, and the step stays as it is', () => {
     expect(await refusal(adopt(step, other.hash))).toMatchObject({ message: expect.stringContaining('is booked') });
   });
 
+  test('anything, when that keeps failing: whoever asked is told, and the step takes another repair', async () => {
+    const orderId = await world.escrowed();
+    const step = fundStep(orderId);
+    const sent = await landUnknown(step);
+    await world.rows('alter table unaccounted_transactions rename to lost');
+    const refused = refusal(adopt(step, sent.hash)).finally(() =>
+      world.rows('alter table lost rename to unaccounted_transactions'),
+    );
+    expect(await refused).toMatchObject({ type: 'INTERNAL_ERROR' });
+    await expectAdopted(step, sent);
+  });
+
   test('the step’s own transaction: it is found out about as after a retry', async () => {
     const orderId = await world.escrowed();
     const step = fundStep(orderId);
