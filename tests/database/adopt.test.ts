@@ -364,10 +364,11 @@ describe('nothing else is taken over, and the step stays as it is', () => {
     const step = fundStep(orderId);
     const sent = await landUnknown(step);
     await world.rows('alter table unaccounted_transactions rename to lost');
-    const refused = refusal(adopt(step, sent.hash)).finally(() =>
-      world.rows('alter table lost rename to unaccounted_transactions'),
-    );
-    expect(await refused).toMatchObject({ type: 'INTERNAL_ERROR' });
+    try {
+      expect(await refusal(adopt(step, sent.hash))).toMatchObject({ type: 'INTERNAL_ERROR' });
+    } finally {
+      await world.rows('alter table lost rename to unaccounted_transactions');
+    }
     await expectAdopted(step, sent);
   });
 
