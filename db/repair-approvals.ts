@@ -90,9 +90,12 @@ export async function isApprovalUsed(db: Sql, approvalId: string): Promise<boole
   return rows.length > 0;
 }
 
-/** Where the other party of a part is paid: its wallet, or where two persons decided. Null: there is none. */
+/**
+ * Where the other party of a part is paid: its wallet, or where two persons decided. Null: there is none, or nothing is
+ * left for it, because `payee` gets the whole part.
+ */
 export async function otherPayoutOf(db: Sql, payee: UnpaidPayee): Promise<string | null> {
-  const { order_id: orderId, milestone_index: index, party } = payee;
+  const { order_id: orderId, milestone_index: index, party, amount } = payee;
   if (party === null) return null;
   const other: PartyName = party === 'SELLER' ? 'BUYER' : 'SELLER';
   const { rows } = await sql<{ address: string | null }>`
@@ -101,7 +104,10 @@ export async function otherPayoutOf(db: Sql, payee: UnpaidPayee): Promise<string
         and milestone_index is not distinct from ${index}::int order by used_at desc limit 1),
       (select case ${other} when 'BUYER' then wallets->'funder'->>'address'
           else coalesce(wallets->'receivers'->${index}::int->>'address', wallets->'receiver'->>'address') end
-        from escrows where order_id = ${orderId})) as address`.execute(db);
+        from escrows where order_id = ${orderId})) as address
+    where not exists (
+      select from orders o left join milestones m on m.order_id = o.id and m.index = ${index}::int
+      where o.id = ${orderId} and ${parseAmount(amount)} >= coalesce(m.amount, o.amount))`.execute(db);
   return rows[0]?.address ?? null;
 }
 
