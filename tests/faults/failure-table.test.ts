@@ -6,8 +6,8 @@
  * |---|---|---|
  * | refused | `INSUFFICIENT_FUNDS`, `INVALID_STATE` | here |
  * | wait | 503, 429 of the gateway | here |
- * | | 502, lost answers, nodes behind | `tests/faults/provider.test.ts` |
- * | | an outage of many orders, one attention item | `tests/faults/providers-outage.test.ts` |
+ * | | 502, lost answers, nodes behind | `tests/long/provider.test.ts` |
+ * | | an outage of many orders, one attention item | `tests/long/providers-outage.test.ts` |
  * | | Temporal lost, reset, restored; the database restored | `tests/faults/temporal.test.ts`, `tests/long/recovery.test.ts` |
  * | | a worker killed anywhere | `tests/long/chain-recovery.test.ts`, `tests/database/chain-step-crashes.test.ts` |
  * | proved dead | every step, failed in its ledger and expired | here |
