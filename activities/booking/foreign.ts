@@ -7,6 +7,7 @@ import { contractInflow, contractOutflow } from '../../db/ledger/balances.ts';
 import { type Sql, inTransaction } from '../../db/sql.ts';
 import { orderWorkflowId } from '../../domain/workflow-ids.ts';
 import { ProviderError } from '../../providers/errors.ts';
+import { findLanded } from '../chain/look.ts';
 import { isOurs } from '../chain/misread.ts';
 import type { Deps } from '../context.ts';
 import { waitFor } from '../failure.ts';
@@ -70,11 +71,8 @@ export async function unbookedOn(db: Sql, escrowId: string): Promise<string[]> {
 
 async function find(deps: Deps, hash: string) {
   try {
-    const recent = await deps.rpc.transaction(hash);
-    if (recent.status === 'LANDED') return recent;
-    // Seen long ago, where nobody could book it: an RPC forgets within days.
-    const older = await deps.history.transaction(hash);
-    if (older.status === 'LANDED') return older;
+    const landed = await findLanded(deps, hash);
+    if (landed !== null) return landed;
     throw waitFor('PENDING', `${hash} is not visible yet`);
   } catch (error) {
     if (error instanceof ProviderError) throw waitFor('PROVIDER', error.message, error.retryAfterMs ?? undefined);

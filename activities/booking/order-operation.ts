@@ -57,8 +57,9 @@ export function createOrderOperationActivities(deps: Deps) {
   const { orm } = deps;
   return {
     /**
-     * Opens an operation on the row, or finds it there: `live` when something of it may land. An escrow cannot be deployed before its wallets exist: then the order waits, without
-     * an operation, when the system asked; a caller's operation waits in its first step.
+     * Opens an operation on the row, or finds it there: `live` when something of it may land. An escrow cannot be deployed
+     * before its wallets exist: then the order waits, without an operation, when the system asked; a caller's operation
+     * waits in its first step.
      * @throws ApplicationFailure INVALID_STATE, MARKETPLACE_PAUSED
      */
     async beginOperation(input: BeginInput): Promise<OrderState & PreparedOn & { readonly live?: true }> {

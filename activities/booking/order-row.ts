@@ -233,8 +233,9 @@ export const viewOf = ({ status, operation, parts, hasMilestones }: OrderRow): O
 });
 
 /**
- * Whether a transaction of the order's own workflow, or of another one of the order, may land, with a signature that we never saw if need be (handed out), or
- * landed and is not booked. Under the row's lock and without the source account's lease nothing is signed meanwhile.
+ * Whether a transaction of the order's own workflow, or of another one of the order, may land, with a signature that we
+ * never saw if need be (handed out), or landed and is not booked. Under the row's lock and without the source account's
+ * lease nothing is signed meanwhile.
  */
 export async function mayLand(trx: Sql, orderId: string, workflowId = orderWorkflowId(orderId)): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`

@@ -19,7 +19,7 @@ import type { Deps } from '../context.ts';
 import { refuse, waitForProvider } from '../failure.ts';
 import { isLive } from '../signing/requests.ts';
 import { paymentSigned } from '../withdrawals/operation.ts';
-import type { Landed } from './look.ts';
+import { type Landed, findLanded } from './look.ts';
 import { type Match, matchLanded } from './match.ts';
 import { movedBy, movedInTheNameOf } from './misread.ts';
 import { type StoredTransaction, latestAttempt, transactionById } from './store.ts';
@@ -73,7 +73,8 @@ async function adopt(deps: Deps, input: AdoptInput): Promise<void> {
   // Ours as far as the rows go back: settling finds out what became of it.
   if (known !== null && known.intentKey === key && isLive(known)) return;
   demandUnknown(known, key);
-  const landed = await find(deps, input.transaction_hash);
+  const landed = await findLanded(deps, input.transaction_hash);
+  if (landed === null) throw wrong('no provider knows the transaction');
   if (!landed.successful) throw wrong('the transaction failed: it had no effect');
   const inner = unsigned(landed.envelope, deps.network.passphrase);
   if (inner.hash !== input.transaction_hash && inner.outerHash !== input.transaction_hash)
@@ -112,15 +113,6 @@ function demandUnknown(known: Known | null, key: string): void {
     step: known.intentKey,
     transaction_status: known.status,
   });
-}
-
-/** @throws ProviderError; ApplicationFailure VALIDATION_ERROR when neither kind of provider knows it */
-async function find({ rpc, history }: Pick<Deps, 'rpc' | 'history'>, hash: string): Promise<Landed> {
-  const recent = await rpc.transaction(hash);
-  if (recent.status === 'LANDED') return recent;
-  const older = await history.transaction(hash);
-  if (older.status === 'LANDED') return older;
-  throw wrong('no provider knows the transaction');
 }
 
 interface Taken {

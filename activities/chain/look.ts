@@ -6,6 +6,17 @@ import type { Deps } from '../context.ts';
 
 export type Landed = Extract<TransactionOutcome, { status: 'LANDED' }>;
 
+/** By whichever kind of provider knows it: an RPC forgets within days. Null: neither does. @throws ProviderError */
+export async function findLanded(
+  { rpc, history }: Pick<Deps, 'rpc' | 'history'>,
+  hash: string,
+): Promise<Landed | null> {
+  const recent = await rpc.transaction(hash);
+  if (recent.status === 'LANDED') return recent;
+  const older = await history.transaction(hash);
+  return older.status === 'LANDED' ? older : null;
+}
+
 /** What is known of the envelope itself. */
 export interface Sought {
   readonly innerHash: string;

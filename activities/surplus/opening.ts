@@ -3,8 +3,9 @@ import { sql } from 'kysely';
 import type { Sql } from '../../db/sql.ts';
 
 /**
- * A recorded movement `m` of the contract of escrow `e`, in a transaction that is not ours, which the books of this contract
- * do not have. They are kept in the order's asset only. The transfer is looked for by the contract's account: one transaction may pay into several.
+ * A recorded movement `m` of the contract of escrow `e`, in a transaction that is not ours, which the books of this
+ * contract do not have. They are kept in the order's asset only. The transfer is looked for by the contract's account: one
+ * transaction may pay into several.
  */
 export const UNBOOKED = sql`
   m.owner_id = e.id and m.asset = e.asset

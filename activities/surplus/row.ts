@@ -5,12 +5,11 @@
 import { type RawBuilder, sql } from 'kysely';
 import { recordChange } from '../../db/events.ts';
 import { orderResource } from '../../db/resources/order.ts';
-import { iso } from '../../db/resources/select.ts';
 import type { Sql } from '../../db/sql.ts';
-import { newId } from '../../domain/ids.ts';
 import type { EscrowWallets } from '../../domain/order/shapes.ts';
 import type { Reason } from '../../domain/reasons.ts';
 import type { EscrowType } from '../../domain/chain.ts';
+import { insertAttention } from '../attention.ts';
 import { correlation } from '../booking/order-row.ts';
 import { refuse } from '../failure.ts';
 
@@ -73,14 +72,11 @@ export async function raiseMatter(
   { orderId, marketplaceId }: SurplusRow,
   { reason, detail, repairs }: Matter,
 ): Promise<string> {
-  const id = newId('attention');
-  const { rows } = await sql<{ since: string }>`
-    insert into attention (id, marketplace_id, resource_type, resource_id, workflow_id, reason, detail, allowed_repairs,
-      since)
-    values (${id}, ${marketplaceId}, 'order', ${orderId}, ${workflowId}, ${reason}, ${JSON.stringify(detail)},
-      ${[...repairs]}::text[], clock_timestamp())
-    returning ${iso('since')} as since`.execute(trx);
-  const attention = { id, reason, since: rows[0]?.since ?? '', allowed_repairs: [...repairs] };
+  const since = new Date();
+  const resource = { type: 'order', id: orderId };
+  const matter = { marketplaceId, resource, workflowId, reason, detail, allowedRepairs: repairs, since };
+  const id = await insertAttention(trx, matter);
+  const attention = { id, reason, since: since.toISOString(), allowed_repairs: [...repairs] };
   await record(trx, { orderId, marketplaceId }, [{ type: 'order.attention_required', change: { attention } }]);
   return id;
 }

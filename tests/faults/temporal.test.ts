@@ -4,10 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { escrowUpdate, repairUpdates, reserveUpdate } from '../../workflows/messages.ts';
 import { expectCoherent } from '../support/coherent.ts';
 import {
-  type EventBody,
   balance,
   createOrder,
   driveToProgress,
+  eventTypes,
   fundedUser,
   getOrder,
   readyUser,
@@ -43,11 +43,6 @@ async function resetToTheBeginning(workflowId: string): Promise<string> {
   return runId;
 }
 
-const eventsOf = async (orderId: string): Promise<string[]> =>
-  (await market.api<{ data: EventBody[] }>('GET', `/events?resource_id=${orderId}&limit=100`)).body.data.map(
-    (event) => event.type,
-  );
-
 test('a released order that is reset stays released, and nothing is booked twice (F66)', async () => {
   const { api } = market;
   const [buyer, seller] = await Promise.all([fundedUser(api, '100'), readyUser(api)]);
@@ -55,9 +50,8 @@ test('a released order that is reset stays released, and nothing is booked twice
   await driveToProgress(api, order.id);
   await verb(api, order.id, 'resolution/release');
   const before = await untilStatus(api, order.id, 'CLOSED');
-  // An event is shown when the relay has numbered it.
-  const told = async () => ((await eventsOf(order.id)).includes('order.closed') ? eventsOf(order.id) : null);
-  const [events, paid] = [await eventually(told, PATIENCE), await balance(api, seller.id)];
+  const events = await eventTypes(api, order.id, 'order.closed');
+  const paid = await balance(api, seller.id);
 
   const runId = await resetToTheBeginning(`order/${order.id}`);
   await eventually(
@@ -67,7 +61,7 @@ test('a released order that is reset stays released, and nothing is booked twice
   );
 
   expect(await getOrder(api, order.id)).toEqual(before);
-  expect(await eventsOf(order.id)).toEqual(events);
+  expect(await eventTypes(api, order.id, 'order.closed')).toEqual(events);
   expect(await balance(api, seller.id)).toMatchObject({ total: paid.total });
 }, 180_000);
 

@@ -159,3 +159,14 @@ export interface EventBody {
   readonly sequence: number;
   readonly data: { readonly object: unknown; readonly change: Record<string, unknown> };
 }
+
+/** Types of an order's events, newest first, when the relay has numbered one of type `shown`. */
+export const eventTypes = (api: Call, orderId: string, shown: string): Promise<string[]> =>
+  eventually(
+    async () => {
+      const { body } = await api<{ data: EventBody[] }>('GET', `/events?resource_id=${orderId}&limit=100`);
+      const types = body.data.map(({ type }) => type);
+      return types.includes(shown) ? types : null;
+    },
+    { timeoutMs: 120_000 },
+  );
